@@ -1,0 +1,82 @@
+#include "kernels/table.h"
+
+#define HADAL_ISA_TEXT(isa) #isa
+#define HADAL_ISA_NAME(isa) HADAL_ISA_TEXT(isa)
+
+namespace hadal::kernels::HADAL_ISA {
+
+decltype(kernels::grouped_gemm_nt) grouped_gemm_nt;
+decltype(kernels::grouped_gemm_nn) grouped_gemm_nn;
+decltype(kernels::grouped_gemm_tn) grouped_gemm_tn;
+decltype(kernels::fp8_quantize_rows) fp8_quantize_rows;
+decltype(kernels::fp8_quantize_columns) fp8_quantize_columns;
+decltype(kernels::fp8_quantize_blocks) fp8_quantize_blocks;
+decltype(kernels::fp8_gemm_nt) fp8_gemm_nt;
+decltype(kernels::fp8_gemm_nn) fp8_gemm_nn;
+decltype(kernels::fp8_gemm_tn) fp8_gemm_tn;
+decltype(kernels::attention_forward) attention_forward;
+decltype(kernels::attention_backward) attention_backward;
+decltype(kernels::rope) rope;
+decltype(kernels::rmsnorm_forward) rmsnorm_forward;
+decltype(kernels::rmsnorm_backward) rmsnorm_backward;
+decltype(kernels::swiglu_forward) swiglu_forward;
+decltype(kernels::swiglu_backward) swiglu_backward;
+decltype(kernels::router_forward) router_forward;
+decltype(kernels::router_backward) router_backward;
+decltype(kernels::dispatch_gather) dispatch_gather;
+decltype(kernels::dispatch_gather_backward) dispatch_gather_backward;
+decltype(kernels::combine) combine;
+decltype(kernels::combine_backward) combine_backward;
+decltype(kernels::cross_entropy) cross_entropy;
+decltype(kernels::adamw_step) adamw_step;
+decltype(kernels::sum_of_squares) sum_of_squares;
+decltype(kernels::ema_update) ema_update;
+decltype(kernels::convert) convert;
+decltype(kernels::embedding_forward) embedding_forward;
+decltype(kernels::embedding_backward) embedding_backward;
+decltype(kernels::bias_forward) bias_forward;
+decltype(kernels::bias_backward) bias_backward;
+decltype(kernels::scale) scale;
+decltype(kernels::e5m6_pack) e5m6_pack;
+decltype(kernels::e5m6_unpack) e5m6_unpack;
+
+extern const KernelTable kTable;
+const KernelTable kTable = {
+    .name = HADAL_ISA_NAME(HADAL_ISA),
+    .grouped_gemm_nt = grouped_gemm_nt,
+    .grouped_gemm_nn = grouped_gemm_nn,
+    .grouped_gemm_tn = grouped_gemm_tn,
+    .fp8_quantize_rows = fp8_quantize_rows,
+    .fp8_quantize_columns = fp8_quantize_columns,
+    .fp8_quantize_blocks = fp8_quantize_blocks,
+    .fp8_gemm_nt = fp8_gemm_nt,
+    .fp8_gemm_nn = fp8_gemm_nn,
+    .fp8_gemm_tn = fp8_gemm_tn,
+    .attention_forward = attention_forward,
+    .attention_backward = attention_backward,
+    .rope = rope,
+    .rmsnorm_forward = rmsnorm_forward,
+    .rmsnorm_backward = rmsnorm_backward,
+    .swiglu_forward = swiglu_forward,
+    .swiglu_backward = swiglu_backward,
+    .router_forward = router_forward,
+    .router_backward = router_backward,
+    .dispatch_gather = dispatch_gather,
+    .dispatch_gather_backward = dispatch_gather_backward,
+    .combine = combine,
+    .combine_backward = combine_backward,
+    .cross_entropy = cross_entropy,
+    .adamw_step = adamw_step,
+    .sum_of_squares = sum_of_squares,
+    .ema_update = ema_update,
+    .convert = convert,
+    .embedding_forward = embedding_forward,
+    .embedding_backward = embedding_backward,
+    .bias_forward = bias_forward,
+    .bias_backward = bias_backward,
+    .scale = scale,
+    .e5m6_pack = e5m6_pack,
+    .e5m6_unpack = e5m6_unpack,
+};
+
+}  // namespace hadal::kernels::HADAL_ISA
