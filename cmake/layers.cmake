@@ -43,6 +43,8 @@ function(hadal_kernels)
     target_compile_definitions(hadal_kernels_${isa} PRIVATE HADAL_ISA=${isa} HADAL_ISA_IS_${isa})
     target_include_directories(hadal_kernels_${isa} PRIVATE ${CMAKE_SOURCE_DIR}/src)
     target_link_libraries(hadal_kernels_${isa} PRIVATE fmt::fmt)
+    # The intrinsics of g++ 12 start from uninitialised registers on purpose and warn about it (GCC bug 105593).
+    target_compile_options(hadal_kernels_${isa} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized -Wno-maybe-uninitialized>)
     list(APPEND objects $<TARGET_OBJECTS:hadal_kernels_${isa}>)
   endforeach()
   add_library(hadal_kernels STATIC ${contracts} ${objects})
