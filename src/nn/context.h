@@ -3,6 +3,7 @@
 #include <functional>
 #include <vector>
 
+#include "formats/model_config.h"
 #include "kernels/fp8.h"
 #include "tensor/arena.h"
 
@@ -13,10 +14,16 @@ namespace hadal {
 struct Precision {
   DType compute = DType::kF32;  // weights and activations: f32, bf16, f64
   bool fp8 = false;             // linear layers multiply E4M3 operands (compute is bf16 then)
+  // Inference as FP8 checkpoints are meant to run: inputs of quantised linear layers go through E4M3, 1x128 tiles; the
+  // weights hold their dequantised values. kv_b_proj keeps its input (the absorbed form never runs it as a product).
+  bool fp8_inputs = false;
+  kernels::Scales fp8_input_scales = kernels::Scales::kF32;
 
   DType wide() const { return compute == DType::kF64 ? DType::kF64 : DType::kF32; }
   /// "f32", "bf16", "fp8", "f64".
   static Precision parse(std::string_view name);
+  /// The same for running `config`: "fp8" is fp8_inputs in f32 there.
+  static Precision for_inference(std::string_view name, const ModelConfig& config);
 };
 
 /// What backward computes again instead of keeping it (DeepSeek-V3 report 3.2.3).

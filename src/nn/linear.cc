@@ -30,7 +30,8 @@ Fp8 quantize_columns(Context& ctx, ConstView x, std::span<const index_t> offsets
 }  // namespace
 
 Linear::Linear(std::vector<LinearPart> parts, index_t in, Precision precision, Options options)
-    : parts_(std::move(parts)), options_(options), fp8_(precision.fp8 && options.allow_fp8) {
+    : parts_(std::move(parts)), options_(options), fp8_(precision.fp8 && options.allow_fp8),
+      fp8_inputs_(precision.fp8_inputs && options.allow_fp8 && options.allow_fp8_inputs), input_scales_(precision.fp8_input_scales) {
   index_t rows = 0;
   for (const LinearPart& part : parts_) rows += part.rows;
   weight_ = Tensor(precision.compute, rows, in);
@@ -58,6 +59,12 @@ void Linear::forward(Context& ctx, View y, ConstView x, Write write, std::span<c
     const ArenaScope scope(ctx.scratch);
     const Fp8 q = quantize_rows(ctx, x, options_.power_of_two ? Scales::kPowerOfTwo : Scales::kF32);
     kernels::fp8_gemm_nt(ctx.exec, y, q, quantized_weight(), offsets, write);
+  } else if (fp8_inputs_) {
+    const ArenaScope scope(ctx.scratch);
+    const View rounded = ctx.temp(x.rows, x.cols);
+    kernels::fp8_dequantize_rows(ctx.exec, rounded, quantize_rows(ctx, x, input_scales_));
+    const index_t one[] = {0, x.rows};
+    kernels::grouped_gemm_nt(ctx.exec, y, rounded, weight_.view(), offsets.empty() ? std::span<const index_t>(one) : offsets, write);
   } else if (offsets.empty()) {
     kernels::gemm_nt(ctx.exec, y, x, weight_.view(), write);
   } else {

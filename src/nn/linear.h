@@ -23,6 +23,7 @@ class Linear {
     index_t num_matrices = 1;
     bool bias = false;
     bool allow_fp8 = true;         // false: router, head
+    bool allow_fp8_inputs = true;  // false: kv_b_proj, see Precision::fp8_inputs
     bool power_of_two = false;     // scales of the input tiles
     bool train = false;            // allocate gradients
   };
@@ -68,7 +69,8 @@ class Linear {
 
   std::vector<LinearPart> parts_;
   Options options_;
-  bool fp8_ = false;
+  bool fp8_ = false, fp8_inputs_ = false;
+  kernels::Scales input_scales_ = kernels::Scales::kF32;
   Tensor weight_, grad_, bias_, bias_grad_;
   Tensor codes_, scales_;  // fp8: E4M3 weights and their 128x128 block scales
   kernels::Fp8Const quantized_weight() const;

@@ -30,7 +30,8 @@ Mla::Mla(const ModelConfig& c, const std::string& prefix, float softmax_factor, 
     q_up_ = Linear({{prefix + ".q_b_proj", q_width}}, q_rank_, precision, options);
   }
   kv_norm_ = Norm(prefix + ".kv_a_layernorm", rank_, eps, precision, train);
-  kv_up_ = Linear({{prefix + ".kv_b_proj", heads_ * (nope_ + value_)}}, rank_, precision, options);
+  kv_up_ = Linear({{prefix + ".kv_b_proj", heads_ * (nope_ + value_)}}, rank_, precision,
+                   {.allow_fp8_inputs = false, .train = train});
   Linear::Options o_options = options;
   o_options.power_of_two = true;  // V3 report 3.3.3: inputs of the linear after attention
   o_proj_ = Linear({{prefix + ".o_proj", c.hidden_size}}, heads_ * value_, precision, o_options);

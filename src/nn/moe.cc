@@ -9,7 +9,7 @@
 namespace hadal {
 namespace {
 
-Precision router_precision(Precision precision) { return {precision.wide(), false}; }
+Precision router_precision(Precision precision) { return {.compute = precision.wide()}; }
 
 float score_at(ConstView v, index_t t, index_t a) {
   return v.dtype == DType::kF64 ? static_cast<float>(v.as<double>()(t, a)) : v.as<float>()(t, a);
