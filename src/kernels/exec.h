@@ -23,13 +23,16 @@ class Exec {
   const KernelTable& kernels;
   Isa isa;
 
-  /// Scratch of worker `worker`, at least `bytes` long, cache-line aligned, with undefined content. Valid until the next
-  /// call for the same worker; a kernel asks for all it needs at once. worker -1: one more buffer, for what the calling
-  /// thread prepares and all workers read.
+  /// Scratch of worker `worker`, at least `bytes` long, cache-line aligned, with undefined content. Valid until the
+  /// next call for the same worker; a kernel asks for all it needs at once. worker -1: one more buffer, for what the
+  /// calling thread prepares and all workers read.
   std::byte* scratch(int worker, index_t bytes);
+  /// One more buffer of this kind, for kernels that call other kernels (which use the ones above).
+  std::byte* caller_scratch(index_t bytes);
 
  private:
   std::vector<Storage> scratch_;  // [0]: the shared one
+  Storage caller_scratch_;
 };
 
 }  // namespace hadal

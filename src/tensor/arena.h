@@ -46,17 +46,20 @@ class Arena {
   index_t peak_ = 0;
 };
 
-/// Gives back what was allocated during its life.
+/// Gives back what was allocated during its life (unless `active` is false).
 class ArenaScope {
  public:
-  explicit ArenaScope(Arena& arena) : arena_(arena), mark_(arena.mark()) {}
-  ~ArenaScope() { arena_.restore(mark_); }
+  explicit ArenaScope(Arena& arena, bool active = true) : arena_(arena), mark_(arena.mark()), active_(active) {}
+  ~ArenaScope() {
+    if (active_) arena_.restore(mark_);
+  }
   ArenaScope(const ArenaScope&) = delete;
   ArenaScope& operator=(const ArenaScope&) = delete;
 
  private:
   Arena& arena_;
   Arena::Mark mark_;
+  bool active_;
 };
 
 }  // namespace hadal

@@ -1,0 +1,152 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "base/error.h"
+
+namespace hadal {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void fail_errno(const fs::path& path, std::string_view what) {
+  const int code = errno;
+  fail(path.string(), ": cannot ", what, ": ", std::generic_category().message(code));
+}
+
+/// A file descriptor that is closed at the end of its scope.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+/// A regular file, open for reading, and its size.
+struct RegularFile {
+  // O_NONBLOCK: opening a named pipe must not wait for a writer.
+  explicit RegularFile(const fs::path& path) : fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+    if (fd.get() < 0) fail_errno(path, "open");
+    struct stat status = {};
+    if (::fstat(fd.get(), &status) != 0) fail_errno(path, "stat");
+    HADAL_CHECK(S_ISREG(status.st_mode), path.string(), ": not a regular file");
+    size = status.st_size;
+  }
+  Descriptor fd;
+  std::int64_t size = 0;
+};
+
+}  // namespace
+
+std::string read_file(const fs::path& path, std::int64_t max_bytes) {
+  const RegularFile file(path);
+  HADAL_CHECK(file.size <= max_bytes, path.string(), ": got ", file.size, " bytes, want at most ", max_bytes);
+  std::string bytes(static_cast<std::size_t>(file.size), '\0');
+  std::size_t used = 0;
+  while (used < bytes.size()) {
+    const ssize_t n = ::read(file.fd.get(), bytes.data() + used, bytes.size() - used);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_errno(path, "read");
+    if (n == 0) break;  // it shrank since
+    used += static_cast<std::size_t>(n);
+  }
+  bytes.resize(used);
+  return bytes;
+}
+
+MappedFile::MappedFile(const fs::path& path) {
+  const RegularFile file(path);
+  const auto size = static_cast<std::size_t>(file.size);
+  if (size == 0) return;
+  void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.fd.get(), 0);
+  if (data == MAP_FAILED) fail_errno(path, "map");
+  bytes_ = {static_cast<const std::byte*>(data), size};
+}
+
+MappedFile::~MappedFile() {
+  if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
+  // The process id and a counter keep writers of the same path apart.
+  static std::atomic<unsigned> counter{0};
+  temporary_ = path_;
+  temporary_ += str_cat(".", ::getpid(), "-", counter.fetch_add(1), ".tmp");
+  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (fd_ < 0) fail_errno(temporary_, "create");
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  HADAL_CHECK(fd_ >= 0, path_.string(), ": written to after commit");
+  while (!bytes.empty()) {
+    constexpr std::size_t kAtOnce = std::size_t{1} << 30;  // Linux writes less than 2 GB per call
+    const ssize_t n = ::write(fd_, bytes.data(), std::min(bytes.size(), kAtOnce));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_errno(temporary_, "write");
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+}
+
+void AtomicFile::commit() {
+  HADAL_CHECK(fd_ >= 0, path_.string(), ": committed twice");
+  if (::fsync(fd_) != 0) fail_errno(temporary_, "sync");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_errno(path_, "rename to");
+  ::close(std::exchange(fd_, -1));
+  sync_folder(path_.parent_path());
+}
+
+void write_file_atomically(const fs::path& path, std::string_view bytes) {
+  AtomicFile file(path);
+  file.write(bytes);
+  file.commit();
+}
+
+void sync_folder(const fs::path& folder) {
+  const fs::path name = folder.empty() ? fs::path(".") : folder;
+  const Descriptor fd(::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() < 0) fail_errno(name, "open");
+  // Some network file systems cannot sync a folder; their renames are as durable as they make them.
+  if (::fsync(fd.get()) != 0 && errno != EINVAL && errno != ENOTSUP) fail_errno(name, "sync");
+}
+
+std::int64_t free_disk_bytes(const fs::path& path) {
+  fs::path place = fs::absolute(path);
+  std::error_code ignored;
+  while (!fs::exists(place, ignored) && place.has_parent_path() && place != place.parent_path())
+    place = place.parent_path();
+  struct statvfs status = {};
+  if (::statvfs(place.c_str(), &status) != 0) fail_errno(place, "ask for free space of");
+  return static_cast<std::int64_t>(status.f_bavail) * static_cast<std::int64_t>(status.f_frsize);
+}
+
+}  // namespace hadal

@@ -1,0 +1,53 @@
+#pragma once
+// Whole files in and out. Every failure is an Error with the path and the reason of the system.
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace hadal {
+
+/// The bytes of a regular file. Throws when it is larger than max_bytes.
+std::string read_file(const std::filesystem::path& path, std::int64_t max_bytes = std::int64_t{1} << 32);
+
+/// A regular file, mapped for reading. Empty files give an empty span. The file must not shrink while it is mapped.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  std::span<const std::byte> bytes() const { return bytes_; }
+
+ private:
+  std::span<const std::byte> bytes_;
+};
+
+/// A file that appears whole or not at all: bytes go to a temporary name in the same folder; commit() syncs it, renames
+/// it to `path` and syncs the folder. Without commit(), or when anything fails (a full disk), the temporary file is
+/// removed and what stood at `path` stays as it was.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  void commit();
+
+ private:
+  std::filesystem::path path_, temporary_;
+  int fd_ = -1;
+};
+
+/// AtomicFile with all bytes at once.
+void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
+/// Makes the names of a folder (renames, new files) last through a crash.
+void sync_folder(const std::filesystem::path& folder);
+/// Bytes that an ordinary user can still write to the disk of `path`, or of its nearest parent that exists.
+std::int64_t free_disk_bytes(const std::filesystem::path& path);
+
+}  // namespace hadal

@@ -1,0 +1,79 @@
+#pragma once
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/exec.h"
+#include "nn/context.h"
+#include "tensor/param.h"
+
+namespace hadal {
+
+/// Rows of a weight that are one tensor on disk. Projections that read the same input are stacked and run as one product.
+struct LinearPart {
+  std::string name;  // Hugging Face name without ".weight"
+  index_t rows = 0;
+};
+
+/// y = x W^T + b over E stacked matrices [E * out, in] (E = 1: an ordinary layer; E > 1: experts, rows of x sorted by
+/// expert). In the fp8 recipe all three products multiply E4M3 operands (DeepSeek-V3 report 3.3).
+class Linear {
+ public:
+  struct Options {
+    index_t num_matrices = 1;
+    bool bias = false;
+    bool allow_fp8 = true;         // false: router, head
+    bool allow_fp8_inputs = true;  // false: kv_b_proj, see Precision::fp8_inputs
+    bool power_of_two = false;     // scales of the input tiles
+    bool train = false;            // allocate gradients
+  };
+  Linear() = default;
+  Linear(std::vector<LinearPart> parts, index_t in, Precision precision, Options options);
+
+  index_t in() const { return weight_.cols(); }
+  index_t out() const { return weight_.rows() / options_.num_matrices; }
+  ConstView weight() const { return weight_.view(); }
+  View weight_grad() { return grad_.view(); }
+
+  /// y (write) x W^T (+ b, with kAssign only). offsets: rows of each expert, empty for E = 1.
+  void forward(Context& ctx, View y, ConstView x, Write write = Write::kAssign, std::span<const index_t> offsets = {}) const;
+  /// dx (write) dy W
+  void backward_input(Context& ctx, View dx, ConstView dy, Write write, std::span<const index_t> offsets = {}) const;
+  /// dW += dy^T x, db += sum of dy. With ctx.deferred: later; dy, x and offsets must live until then.
+  void backward_weight(Context& ctx, ConstView dy, ConstView x, std::span<const index_t> offsets = {});
+
+  /// Brings derived forms of the weight (FP8 codes) up to date; after loading and after every optimizer step.
+  void refresh(Exec& ex);
+
+  template <class V>
+  void visit_params(V&& v) {
+    index_t row = 0;
+    for (const LinearPart& part : parts_) {
+      visit_part(v, part, row);
+      row += part.rows;
+    }
+  }
+
+ private:
+  template <class V>
+  void visit_part(V&& v, const LinearPart& part, index_t row) {
+    v(Param{.name = part.name + ".weight",
+            .value = weight_.view().slice_rows(row, part.rows),
+            .grad = grad_.empty() ? View{} : grad_.view().slice_rows(row, part.rows)});
+    if (options_.bias)
+      v(Param{.name = part.name + ".bias",
+              .is_vector = true,
+              .value = bias_.view().slice_cols(row, part.rows),
+              .grad = bias_grad_.empty() ? View{} : bias_grad_.view().slice_cols(row, part.rows)});
+  }
+
+  std::vector<LinearPart> parts_;
+  Options options_;
+  bool fp8_ = false, fp8_inputs_ = false;
+  kernels::Scales input_scales_ = kernels::Scales::kF32;
+  Tensor weight_, grad_, bias_, bias_grad_;
+  Tensor codes_, scales_;  // fp8: E4M3 weights and their 128x128 block scales
+  kernels::Fp8Const quantized_weight() const;
+};
+
+}  // namespace hadal

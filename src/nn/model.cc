@@ -1,0 +1,166 @@
+#include "nn/model.h"
+
+#include <numeric>
+
+#include "base/random.h"
+#include "kernels/elementwise.h"
+#include "kernels/gemm.h"
+
+namespace hadal {
+namespace {
+
+std::uint64_t hash_name(std::string_view name) {
+  std::uint64_t h = 0xCBF29CE484222325ULL;  // FNV-1a
+  for (const char c : name) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
+  return h;
+}
+
+void fill(View v, const std::function<double(index_t)>& value) {
+  for (index_t r = 0; r < v.rows; ++r)
+    for (index_t c = 0; c < v.cols; ++c) {
+      const double x = value(r * v.cols + c);
+      switch (v.dtype) {
+        case DType::kF64: v.as<double>()(r, c) = x; break;
+        case DType::kF32: v.as<float>()(r, c) = static_cast<float>(x); break;
+        case DType::kBF16: v.as<bf16>()(r, c) = to_bf16(static_cast<float>(x)); break;
+        default: fail("parameters cannot be held in ", dtype_name(v.dtype));
+      }
+    }
+}
+
+}  // namespace
+
+Model::Model(const ModelConfig& config, Precision precision, bool train)
+    : config_(config), precision_(precision), rope_(make_rope_plan(config)) {
+  embedding_ = Tensor(precision.compute, config.vocab_size, config.hidden_size);
+  if (train) embedding_grad_ = Tensor(precision.wide(), config.vocab_size, config.hidden_size);
+  const auto softmax_factor = static_cast<float>(rope_.softmax_factor);
+  for (int layer = 0; layer < config.num_hidden_layers; ++layer)
+    blocks_.emplace_back(config, layer, softmax_factor, rope_.style, precision, train);
+  norm_ = Norm("model.norm", config.hidden_size, static_cast<float>(config.rms_norm_eps), precision, train);
+  if (!config.tie_word_embeddings)
+    head_.emplace(std::vector<LinearPart>{{"lm_head", config.vocab_size}}, config.hidden_size, precision,
+                  Linear::Options{.allow_fp8 = false, .train = train});
+  for (int depth = 1; depth <= config.num_nextn_predict_layers; ++depth)
+    mtp_.emplace_back(config, depth, softmax_factor, rope_.style, precision, train);
+}
+
+void Model::ensure_positions(index_t positions) {
+  if (rope_table_.rows() >= positions) return;
+  rope_table_ = make_rope_table(rope_, (positions + 511) / 512 * 512, precision_.wide());
+}
+
+SequenceCache Model::make_cache(index_t capacity) const {
+  SequenceCache cache;
+  cache.capacity = capacity;
+  const index_t k_width = config_.uses_mla() ? config_.kv_lora_rank : index_t{config_.num_key_value_heads} * config_.head_dim;
+  const index_t v_width = config_.uses_mla() ? config_.qk_rope_head_dim : k_width;
+  for (std::size_t layer = 0; layer < blocks_.size() + mtp_.size(); ++layer) {
+    cache.storage.emplace_back(precision_.compute, capacity, k_width);
+    cache.storage.emplace_back(precision_.compute, capacity, v_width);
+    cache.layers.push_back({cache.storage[2 * layer].view(), cache.storage[2 * layer + 1].view(), 0});
+  }
+  return cache;
+}
+
+void Model::forward(Context& ctx, View hidden_TD, std::span<const int> ids, SequenceCache* cache, bool absorbed,
+                    const ForwardProbe* probe, View* unnormed) {
+  const auto num_tokens = static_cast<index_t>(ids.size());
+  const index_t past = cache != nullptr ? cache->length : 0;
+  HADAL_CHECK(num_tokens > 0, "forward: no tokens");
+  HADAL_CHECK(cache == nullptr || past + num_tokens <= cache->capacity, "context overflow: ", past, " cached + ", num_tokens,
+              " new tokens exceed the capacity ", cache != nullptr ? cache->capacity : 0);
+  ensure_positions(past + num_tokens);
+  std::vector<int> positions(ids.size());
+  std::iota(positions.begin(), positions.end(), narrow<int>(past));
+  const kernels::AttentionSegment segment{0, num_tokens, 0, past + num_tokens};
+  const index_t begins[] = {0, num_tokens};
+  const ForwardBatch batch{positions, {&segment, 1}, begins, rope_table_.view(), absorbed};
+
+  const ArenaScope scope(ctx.scratch);
+  View x = ctx.temp(num_tokens, config_.hidden_size);
+  kernels::embedding_forward(ctx.exec, x, embedding_.view(), ids);
+  if (probe != nullptr && probe->hidden) probe->hidden(-1, x);
+  for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
+    LayerCache* layer_cache = nullptr;
+    if (cache != nullptr) layer_cache = &cache->layers[layer], layer_cache->length = past;
+    kernels::RouterChoice routed;
+    const bool want_router = probe != nullptr && probe->router && blocks_[layer].moe() != nullptr;
+    x = blocks_[layer].forward(ctx, x, batch, nullptr, nullptr, layer_cache, want_router ? &routed : nullptr);
+    if (want_router) probe->router(static_cast<int>(layer), routed);
+    if (probe != nullptr && probe->hidden) probe->hidden(static_cast<int>(layer), x);
+  }
+  if (unnormed != nullptr) kernels::convert(ctx.exec, *unnormed, x);
+  norm_.forward(ctx, hidden_TD, {}, x);
+  if (cache != nullptr) cache->length += num_tokens;
+}
+
+void Model::logits(Context& ctx, View logits_TV, ConstView hidden_TD) const {
+  kernels::gemm_nt(ctx.exec, logits_TV, hidden_TD, head_weight());
+}
+
+void Model::mtp_logits(Context& ctx, View logits_TV, ConstView states_TD, std::span<const int> ids, const ForwardProbe* probe) {
+  HADAL_CHECK(!mtp_.empty(), "mtp: this model has no MTP module (num_nextn_predict_layers is 0)");
+  const index_t rows = states_TD.rows - 1;
+  HADAL_CHECK(rows > 0, "mtp: needs at least two tokens, got ", states_TD.rows);
+  ensure_positions(rows);
+  std::vector<int> positions(static_cast<std::size_t>(rows));
+  std::iota(positions.begin(), positions.end(), 0);
+  const kernels::AttentionSegment segment{0, rows, 0, rows};
+  const index_t begins[] = {0, rows};
+  const ForwardBatch batch{positions, {&segment, 1}, begins, rope_table_.view()};
+
+  const ArenaScope scope(ctx.scratch);
+  const View embedding = ctx.temp(rows, config_.hidden_size), normed = ctx.temp(rows, config_.hidden_size);
+  kernels::embedding_forward(ctx.exec, embedding, embedding_.view(), ids.subspan(1));
+  kernels::RouterChoice routed;
+  const bool want_router = probe != nullptr && probe->router && mtp_[0].moe() != nullptr;
+  const View x = mtp_[0].forward(ctx, embedding, states_TD.slice_rows(0, rows), batch, nullptr, nullptr, nullptr,
+                                 want_router ? &routed : nullptr);
+  if (want_router) probe->router(config_.num_hidden_layers, routed);
+  if (probe != nullptr && probe->hidden) probe->hidden(config_.num_hidden_layers, x);
+  mtp_[0].head_norm().forward(ctx, normed, {}, x);
+  logits(ctx, logits_TV, normed);
+}
+
+void Model::visit_params(const ParamVisitor& v) {
+  v(Param{.name = "model.embed_tokens.weight", .value = embedding_.view(), .grad = embedding_grad_.empty() ? View{} : embedding_grad_.view()});
+  for (Block& block : blocks_) block.visit_params(v);
+  norm_.visit_params(v);
+  if (head_) head_->visit_params(v);
+  for (MtpModule& mtp : mtp_) mtp.visit_params(v);
+}
+
+void Model::init(std::uint64_t seed) {
+  visit_params([&](const Param& p) {
+    const std::uint64_t key = seed ^ hash_name(p.name);
+    if (!p.is_vector)
+      fill(p.value, [&](index_t i) {
+        return config_.initializer_range * random_normal(key, Stream::kInit, static_cast<std::uint64_t>(i));
+      });
+    else
+      fill(p.value, [gain = p.name.ends_with("norm.weight")](index_t) { return gain ? 1.0 : 0.0; });
+  });
+}
+
+void Model::refresh(Exec& ex) {
+  for (Block& block : blocks_) block.refresh(ex);
+  for (MtpModule& mtp : mtp_) mtp.refresh(ex);
+}
+
+std::vector<Moe*> Model::moe_layers() {
+  std::vector<Moe*> layers;
+  for (Block& block : blocks_)
+    if (block.moe() != nullptr) layers.push_back(block.moe());
+  for (MtpModule& mtp : mtp_)
+    if (mtp.moe() != nullptr) layers.push_back(mtp.moe());
+  return layers;
+}
+
+std::int64_t Model::num_parameters() {
+  std::int64_t count = 0;
+  visit_params([&](const Param& p) { count += p.value.count(); });
+  return count;
+}
+
+}  // namespace hadal

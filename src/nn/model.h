@@ -1,0 +1,94 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "data/batch.h"
+#include "nn/block.h"
+#include "nn/mtp.h"
+#include "nn/rope_plan.h"
+
+namespace hadal {
+
+/// Caches of one sequence for generation: one LayerCache per block, plus one per MTP module.
+struct SequenceCache {
+  std::vector<LayerCache> layers;
+  std::vector<Tensor> storage;
+  index_t length = 0, capacity = 0;
+};
+
+/// What a caller wants to see of a forward pass, besides the result.
+struct ForwardProbe {
+  std::function<void(int layer, ConstView x_TD)> hidden;  // -1: the embedding; then each block's output
+  std::function<void(int layer, const kernels::RouterChoice&)> router;
+};
+
+/// How the losses of one micro-batch are weighed.
+struct LossPolicy {
+  double loss_scale = 1;          // 1 / number of target tokens of the whole step
+  std::vector<double> mtp_weight;  // lambda / D of each depth; empty: MTP is left out
+  bool mtp_from_normed = true;    // h^0 after the final norm (as serving engines have it); false: before
+  BalancePolicy balance;
+};
+
+/// Sums over the micro-batch, in f64.
+struct LossReport {
+  double main = 0;                     // sum of cross-entropies
+  index_t main_tokens = 0;
+  std::vector<double> mtp;             // per depth
+  std::vector<index_t> mtp_tokens;
+  double balance = 0;                  // as the balance losses return it, summed over layers
+  std::vector<std::vector<double>> expert_load;  // [MoE layer, MTP ones last][E] tokens routed
+};
+
+/// A decoder of any family: embedding, blocks, final norm, head, MTP modules.
+class Model {
+ public:
+  /// train: allocate gradients. Weights are zero until init() or load_weights(). f64 runs on the reference kernels.
+  Model(const ModelConfig& config, Precision precision, bool train);
+
+  const ModelConfig& config() const { return config_; }
+  Precision precision() const { return precision_; }
+
+  /// hidden_TD (=) final normed states of `ids`. cache: nullptr, or where the past of this one sequence lies (rows are added).
+  /// absorbed: MLA attends in the latent space. The MTP input before the final norm goes to *unnormed when not null.
+  void forward(Context& ctx, View hidden_TD, std::span<const int> ids, SequenceCache* cache = nullptr, bool absorbed = false,
+               const ForwardProbe* probe = nullptr, View* unnormed = nullptr);
+  /// Logits [rows, V] in f32 (f64) of final states.
+  void logits(Context& ctx, View logits_TV, ConstView hidden_TD) const;
+  /// MTP depth 1: logits for token i + 2 from states[i] and token i + 1; states [T, D], result [T - 1, V] (=).
+  void mtp_logits(Context& ctx, View logits_TV, ConstView states_TD, std::span<const int> ids, const ForwardProbe* probe = nullptr);
+  SequenceCache make_cache(index_t capacity) const;
+
+  /// Forward and backward of a micro-batch; gradients are added.
+  LossReport train_micro_batch(Context& ctx, const Batch& batch, const LossPolicy& policy);
+  /// Cross-entropy of every target, no gradient: loss_T [1, T] (=, 0 where masked).
+  void evaluate(Context& ctx, View loss_T, const Batch& batch, std::span<int> argmax_T = {});
+
+  void visit_params(const ParamVisitor& v);
+  /// N(0, initializer_range) for matrices, 1 for gains, 0 for biases; a pure function of (seed, name, index).
+  void init(std::uint64_t seed);
+  /// Derived weights (FP8 codes) follow the parameters.
+  void refresh(Exec& ex);
+  /// MoE layers in order, MTP ones last.
+  std::vector<Moe*> moe_layers();
+  std::int64_t num_parameters();
+
+ private:
+  ForwardBatch forward_batch(const Batch& batch, std::span<const kernels::AttentionSegment> segments);
+  void ensure_positions(index_t positions);
+  ConstView head_weight() const { return head_ ? head_->weight() : embedding_.view(); }
+  View head_grad() { return head_ ? head_->weight_grad() : embedding_grad_.view(); }
+
+  ModelConfig config_;
+  Precision precision_;
+  RopePlan rope_;
+  Tensor rope_table_;
+  Tensor embedding_, embedding_grad_;
+  std::vector<Block> blocks_;
+  Norm norm_;
+  std::optional<Linear> head_;
+  std::vector<MtpModule> mtp_;
+};
+
+}  // namespace hadal

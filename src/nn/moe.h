@@ -1,0 +1,61 @@
+#pragma once
+#include "kernels/balance_loss.h"
+#include "kernels/moe_dispatch.h"
+#include "kernels/router.h"
+#include "nn/mlp.h"
+
+namespace hadal {
+
+/// How training steers the load of experts; inference leaves all of it off.
+struct BalancePolicy {
+  kernels::BalanceLossConfig loss;
+  double loss_scale = 1;       // of the gradient: 1 / micro-batches of the step
+  double capacity_factor = 0;  // > 0: each group of experts (loss.num_groups) takes at most this times its fair share (V2 2.2.4)
+  double keep_rate = 0.1;      // of sequences that capacity never drops from
+};
+
+/// What one MoE layer did in one forward pass; the trainer reads it.
+struct MoeSaved {
+  kernels::RouterChoice choice;
+  kernels::DispatchPlan plan;
+  View dscores_TE;   // gradient of the balance losses; empty when there are none
+  View gathered_SD;  // empty: gathered again
+  View expert_out_SD;
+  MlpSaved experts, shared;
+  double balance_loss = 0;
+};
+
+/// A mixture of routed and shared experts (DeepSeekMoE; V1 3, V2 2.2, V3 2.1.2). GShard top-2 and Switch top-1 are the same
+/// module with other settings.
+class Moe {
+ public:
+  using Saved = MoeSaved;
+  Moe(const ModelConfig& config, const std::string& prefix, Precision precision, bool train);
+
+  /// x_TD += moe(h_TD). `balance`: nullptr outside training. `routed`: not null: receives the choice (inference too).
+  void forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& batch, const BalancePolicy* balance, Saved* saved,
+               kernels::RouterChoice* routed) const;
+  /// dh_TD (=)
+  void backward(Context& ctx, View dh_TD, ConstView dx_TD, ConstView h_TD, const Saved& saved);
+  void visit_params(const ParamVisitor& v);
+  void refresh(Exec& ex);
+
+  int num_experts() const { return num_experts_; }
+  const kernels::RouterPolicy& policy() const { return policy_; }
+  /// [1, E], f32; steers the choice only. Moved by train/balance.
+  View correction_bias() { return bias_.empty() ? View{} : bias_.view(); }
+
+ private:
+  std::string prefix_;
+  int num_experts_ = 0;
+  kernels::RouterPolicy policy_;
+  Linear gate_;
+  Tensor bias_;
+  Mlp experts_, shared_;
+  bool has_shared_ = false;
+};
+
+/// The routing rules of a config.
+kernels::RouterPolicy router_policy(const ModelConfig& config);
+
+}  // namespace hadal
