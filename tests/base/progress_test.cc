@@ -29,8 +29,7 @@ TEST(Progress, LineFitsTheTerminal) {
                             .elapsed = 140,
                             .note = "loss 3.21"};
   EXPECT_EQ(progress_bar(state, 90),
-            "pretrain  45% [##########------------]"
-            " 450/1000 step  3.2 step/s  ETA 2:52  loss 3.21");
+            "pretrain  45% [############---------------] 450/1000 step  3.2 step/s  ETA 2:52  loss 3.21");
   EXPECT_EQ(progress_text(state), "pretrain  450/1000 step (45%)  3.2 step/s  ETA 2:52  loss 3.21");
   for (int columns = 0; columns < 120; ++columns)
     EXPECT_LE(progress_bar(state, columns).size(), static_cast<std::size_t>(columns));
