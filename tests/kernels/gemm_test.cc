@@ -16,7 +16,7 @@ using kernels::grouped_gemm_nt;
 using kernels::grouped_gemm_tn;
 
 enum class Form { kNt, kNn, kTn };
-[[maybe_unused]] constexpr Form kForms[] = {Form::kNt, Form::kNn, Form::kTn};
+constexpr Form kForms[] = {Form::kNt, Form::kNn, Form::kTn};
 const char* form_name(Form form) {
   return form == Form::kNt ? "nt" : form == Form::kNn ? "nn" : "tn";
 }
@@ -33,7 +33,7 @@ struct Case {
   index_t experts() const { return static_cast<index_t>(offsets.size()) - 1; }
 };
 
-[[maybe_unused]] std::string describe(const Case& c) {
+std::string describe(const Case& c) {
   return str_cat(form_name(c.form), " S=", c.tokens(), " F=", c.out, " D=", c.in, " E=", c.experts(), " ",
                  dtype_name(c.operand), "->", dtype_name(c.result), c.write == Write::kAdd ? " add" : " assign",
                  " pad=", c.pad);
@@ -44,7 +44,7 @@ void set(View v, index_t r, index_t c, double x) {
   if (v.dtype == DType::kF32) v.as<float>()(r, c) = static_cast<float>(x);
   if (v.dtype == DType::kBF16) v.as<bf16>()(r, c) = to_bf16(static_cast<float>(x));
 }
-[[maybe_unused]] double get(ConstView v, index_t r, index_t c) {
+double get(ConstView v, index_t r, index_t c) {
   if (v.dtype == DType::kF64) return v.as<double>()(r, c);
   if (v.dtype == DType::kF32) return v.as<float>()(r, c);
   return to_f32(v.as<bf16>()(r, c));
@@ -76,12 +76,48 @@ struct Operands {
             3) {}
 };
 
-[[maybe_unused]] void run(Isa isa, int threads, const Case& c, Operands& o) {
+void run(Isa isa, int threads, const Case& c, Operands& o) {
   ThreadPool pool(threads);
   Exec ex(pool, isa);
   if (c.form == Form::kNt) grouped_gemm_nt(ex, o.out.view, o.a.view, o.b.view, c.offsets, c.write);
   if (c.form == Form::kNn) grouped_gemm_nn(ex, o.out.view, o.a.view, o.b.view, c.offsets, c.write);
   if (c.form == Form::kTn) grouped_gemm_tn(ex, o.out.view, o.a.view, o.b.view, c.offsets, c.write);
+}
+
+/// Largest error that the sums of `k` products of values in [-1, 1) may have, and that of rounding the result.
+double tolerance(const Case& c, index_t k, double want) {
+  const double rounding = c.result == DType::kBF16 ? 0x1p-7 : 0x1p-21;
+  return 0x1p-22 * (4 + 2 * std::sqrt(static_cast<double>(k)) + static_cast<double>(k) / 32) +
+         rounding * std::fabs(want);
+}
+
+bool same_bytes(const Operands& a, const Operands& b) {
+  return std::memcmp(
+             a.out.tensor.view().data, b.out.tensor.view().data,
+             static_cast<std::size_t>(bytes_of(a.out.tensor.dtype(), a.out.tensor.rows() * a.out.tensor.cols()))) == 0;
+}
+
+/// The reference, then every instruction set with one and two threads.
+void check(const Case& c) {
+  SCOPED_TRACE(describe(c));
+  Operands want(c);
+  run(Isa::kReference, 1, c, want);
+  for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
+    if (isa > best_isa()) continue;
+    SCOPED_TRACE(std::string(isa_name(isa)));
+    Operands got(c), twice(c);
+    run(isa, 1, c, got);
+    run(isa, 2, c, twice);
+    ASSERT_TRUE(same_bytes(got, twice)) << "differs between 1 and 2 threads";
+    const ConstView w = want.out.tensor.view(), g = got.out.tensor.view();  // with the padding
+    for (index_t r = 0; r < w.rows; ++r)
+      for (index_t col = 0; col < w.cols; ++col) {
+        const double a = get(w, r, col), b = get(g, r, col);
+        if (std::isnan(a) && std::isnan(b)) continue;
+        const index_t k = c.form == Form::kNt ? c.in : c.form == Form::kNn ? c.out : c.tokens();
+        ASSERT_LE(std::fabs(a - b), tolerance(c, k, a)) << "at " << r << ", " << col << ": want " << a << ", got " << b;
+      }
+  }
 }
 
 TEST(Gemm, ReferenceByHand) {
@@ -97,6 +133,117 @@ TEST(Gemm, ReferenceByHand) {
   EXPECT_EQ(dx, (std::vector<double>{6, 4, 2, 24, 13, 2}));
   kernels::gemm_tn(ex, view_of(Mat<double>{dw.data(), 2, 3, 3}), y_TF, x_TD);
   EXPECT_EQ(dw, (std::vector<double>{90, 86, 82, 156, 173, 190}));
+}
+
+TEST(Gemm, OddSizes) {
+  constexpr index_t kSizes[] = {1, 3, 15, 16, 17, 127};
+  for (const Form form : kForms)
+    for (const index_t tokens : kSizes)
+      for (const index_t out : kSizes)
+        for (const index_t in : kSizes) {
+          const auto i = tokens + out + in;
+          check({.form = form,
+                 .out = out,
+                 .in = in,
+                 .offsets = {0, tokens},
+                 .operand = i % 3 == 0 ? DType::kF32 : DType::kBF16,
+                 .result = i % 2 == 0 ? DType::kF32 : DType::kBF16,
+                 .write = i % 5 < 2 ? Write::kAdd : Write::kAssign,
+                 .pad = i % 4});
+          if (HasFatalFailure()) return;
+        }
+}
+
+TEST(Gemm, ColumnsOfEveryPanelWidth) {
+  for (const Form form : kForms)
+    for (const DType dtype : {DType::kF32, DType::kBF16})
+      for (index_t n = 1; n <= 140; n += 9) {
+        const index_t rows = 1 + n % 29;
+        check(form == Form::kTn ? Case{.form = form, .out = rows, .in = n, .offsets = {0, 33}, .operand = dtype}
+              : form == Form::kNn
+                  ? Case{.form = form, .out = 33, .in = n, .offsets = {0, rows}, .operand = dtype, .result = dtype}
+                  : Case{.form = form, .out = n, .in = 33, .offsets = {0, rows}, .operand = dtype, .result = dtype});
+        if (HasFatalFailure()) return;
+      }
+}
+
+TEST(Gemm, LongSumsAreCutIntoBlocks) {
+  for (const Form form : kForms)
+    for (const DType operand : {DType::kF32, DType::kBF16})
+      for (const DType result : {DType::kF32, DType::kBF16})
+        for (const Write write : {Write::kAssign, Write::kAdd}) {
+          constexpr index_t kLong = 2500;
+          Case c{.form = form,
+                 .out = 21,
+                 .in = 70,
+                 .offsets = {0, 19},
+                 .operand = operand,
+                 .result = result,
+                 .write = write};
+          (form == Form::kNt ? c.in : form == Form::kNn ? c.out : c.offsets[1]) = kLong;
+          check(c);
+          if (HasFatalFailure()) return;
+        }
+}
+
+TEST(Gemm, GroupsOfAllSizes) {
+  for (const Form form : kForms)
+    for (const DType operand : {DType::kF32, DType::kBF16})
+      for (const Write write : {Write::kAssign, Write::kAdd}) {
+        check({.form = form,
+               .out = 40,
+               .in = 72,
+               .offsets = {2, 2, 3, 20, 20, 150, 151},
+               .operand = operand,
+               .write = write,
+               .pad = 5});
+        check({.form = form, .out = 0, .in = 3, .offsets = {0, 5}, .operand = operand, .write = write});
+        check({.form = form, .out = 3, .in = 0, .offsets = {0, 5}, .operand = operand, .write = write});
+        check({.form = form, .out = 3, .in = 4, .offsets = {0, 0}, .operand = operand, .write = write});
+        if (HasFatalFailure()) return;
+      }
+}
+
+// A row of a product must not depend on the rows beside it: decoding alone and in a batch give the same token.
+TEST(Gemm, RowsDoNotDependOnTheirNumber) {
+  for (const Form form : {Form::kNt, Form::kNn})
+    for (const DType dtype : {DType::kF32, DType::kBF16})
+      for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
+        if (isa > best_isa()) continue;
+        Case all{.form = form, .out = 96, .in = 1100, .offsets = {0, 64}, .operand = dtype, .result = dtype};
+        Operands whole(all);
+        run(isa, 2, all, whole);
+        for (const index_t rows : {1, 2, 3, 5, 7, 12, 13, 31}) {
+          Case part = all;
+          part.offsets = {0, rows};
+          Operands o(all);
+          ThreadPool pool(1);
+          Exec ex(pool, isa);
+          const View a = o.a.view.slice_rows(7, rows), out = o.out.view.slice_rows(7, rows);
+          form == Form::kNt ? kernels::gemm_nt(ex, out, a, o.b.view) : kernels::gemm_nn(ex, out, a, o.b.view);
+          const View want = whole.out.view.slice_rows(7, rows);
+          for (index_t r = 0; r < rows; ++r)
+            ASSERT_EQ(std::memcmp(out.slice_rows(r, 1).data, want.slice_rows(r, 1).data,
+                                  static_cast<std::size_t>(bytes_of(dtype, out.cols))),
+                      0)
+                << form_name(form) << " " << dtype_name(dtype) << " " << isa_name(isa) << " row " << r << " of "
+                << rows;
+        }
+      }
+}
+
+TEST(Gemm, RefusesWhatItCannotDo) {
+  ThreadPool pool(1);
+  Exec ex(pool);
+  Tensor x(DType::kBF16, 4, 8), w(DType::kBF16, 6, 8), y(DType::kF32, 4, 6), wide(DType::kF32, 4, 7),
+      f32(DType::kF32, 6, 8), f64(DType::kF64, 4, 6);
+  EXPECT_THROW(kernels::gemm_nt(ex, wide.view(), x.view(), w.view()), Error);
+  EXPECT_THROW(kernels::gemm_nt(ex, y.view(), x.view(), f32.view()), Error);
+  EXPECT_THROW(kernels::gemm_nt(ex, f64.view(), x.view(), w.view()), Error);
+  EXPECT_THROW(grouped_gemm_nt(ex, y.view(), x.view(), w.view(), std::vector<index_t>{0, 5}), Error);
+  EXPECT_THROW(grouped_gemm_nt(ex, y.view(), x.view(), w.view(), std::vector<index_t>{3, 2}), Error);
+  EXPECT_THROW(grouped_gemm_nt(ex, y.view(), x.view(), w.view(), {}), Error);
+  EXPECT_NO_THROW(kernels::gemm_nt(ex, y.view(), x.view(), w.view()));
 }
 
 }  // namespace

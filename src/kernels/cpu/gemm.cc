@@ -36,13 +36,16 @@ void multiply_any(Exec& ex, View out, ConstView a, ConstView b, std::span<const 
 
 }  // namespace
 
-void grouped_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, ConstView w_ExFD, std::span<const index_t> offsets, Write write) {
+void grouped_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, ConstView w_ExFD, std::span<const index_t> offsets,
+                     Write write) {
   multiply_any<Form::kNt>(ex, y_SF, x_SD, w_ExFD, offsets, write);
 }
-void grouped_gemm_nn(Exec& ex, View dx_SD, ConstView dy_SF, ConstView w_ExFD, std::span<const index_t> offsets, Write write) {
+void grouped_gemm_nn(Exec& ex, View dx_SD, ConstView dy_SF, ConstView w_ExFD, std::span<const index_t> offsets,
+                     Write write) {
   multiply_any<Form::kNn>(ex, dx_SD, dy_SF, w_ExFD, offsets, write);
 }
-void grouped_gemm_tn(Exec& ex, View dw_ExFD, ConstView dy_SF, ConstView x_SD, std::span<const index_t> offsets, Write write) {
+void grouped_gemm_tn(Exec& ex, View dw_ExFD, ConstView dy_SF, ConstView x_SD, std::span<const index_t> offsets,
+                     Write write) {
   multiply_any<Form::kTn>(ex, dw_ExFD, dy_SF, x_SD, offsets, write);
 }
 

@@ -152,7 +152,8 @@ class Driver {
 
 /// All groups: nt and nn have rows [offsets[e], offsets[e + 1]) of the left operand each, tn reduces over them.
 template <class T, Form kForm>
-void multiply_groups(Exec& ex, View out, Mat<const T> a, Mat<const T> b, std::span<const index_t> offsets, Write write) {
+void multiply_groups(Exec& ex, View out, Mat<const T> a, Mat<const T> b, std::span<const index_t> offsets,
+                     Write write) {
   const auto num_groups = offsets.size() - 1;
   std::vector<Group<T>> groups(num_groups);
   std::vector<GroupShape> shapes(num_groups);

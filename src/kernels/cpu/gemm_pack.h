@@ -1,7 +1,7 @@
 // Rearranges operands into what gemm_tile.h reads, widening bf16 (below AVX-512) and E4M3 on the way. Include after it.
 //
-// A packed panel of the right operand is [words][columns], columns a multiple of kLanes, missing ones zero. A packed strip
-// of the left operand is [words][kStrip]. With pairs as words, an odd last value is paired with zero.
+// A packed panel of the right operand is [words][columns], columns a multiple of kLanes, missing ones zero. A packed
+// strip of the left operand is [words][kStrip]. With pairs as words, an odd last value is paired with zero.
 #ifndef HADAL_KERNELS_CPU_GEMM_PACK_H_
 #define HADAL_KERNELS_CPU_GEMM_PACK_H_
 
@@ -48,22 +48,26 @@ HADAL_INLINE Vec load(const e4m3* p) {
 
 #if defined(HADAL_ISA_IS_avx512)
 /// 32 values as bf16; those outside `mask` are zero.
-HADAL_INLINE __m512i load_bf16(const bf16* p, __mmask32 mask) { return _mm512_maskz_loadu_epi16(mask, p); }
+HADAL_INLINE __m512i load_bf16(const bf16* p, __mmask32 mask) {
+  return _mm512_maskz_loadu_epi16(mask, p);
+}
 HADAL_INLINE __m512i load_bf16(const e4m3* p, __mmask32 mask) {
   const __m512i code = _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(mask, p));
   const __m512i magnitude = _mm512_and_si512(code, _mm512_set1_epi16(0x7F));
   const __m512i sign = _mm512_slli_epi16(_mm512_and_si512(code, _mm512_set1_epi16(0x80)), 8);
   const __m512i normal = _mm512_add_epi16(_mm512_slli_epi16(magnitude, 4), _mm512_set1_epi16(120 << 7));
   // m * 2^-9 for m = 0..7, the subnormal codes; the lookup uses the low five bits of the code.
-  const __m512i subnormals = _mm512_broadcast_i32x4(
-      _mm_setr_epi16(0, 0x3B00, 0x3B80, 0x3BC0, 0x3C00, 0x3C20, 0x3C40, 0x3C60));
+  const __m512i subnormals =
+      _mm512_broadcast_i32x4(_mm_setr_epi16(0, 0x3B00, 0x3B80, 0x3BC0, 0x3C00, 0x3C20, 0x3C40, 0x3C60));
   const __mmask32 small = _mm512_cmplt_epu16_mask(magnitude, _mm512_set1_epi16(8));
   const __mmask32 nan = _mm512_cmpeq_epi16_mask(magnitude, _mm512_set1_epi16(0x7F));
   __m512i value = _mm512_mask_permutexvar_epi16(normal, small, code, subnormals);
   value = _mm512_mask_blend_epi16(nan, value, _mm512_set1_epi16(0x7FC0));
   return _mm512_or_si512(value, sign);
 }
-HADAL_INLINE __mmask32 first_lanes(index_t n) { return n >= 32 ? ~0U : (1U << n) - 1; }
+HADAL_INLINE __mmask32 first_lanes(index_t n) {
+  return n >= 32 ? ~0U : (1U << n) - 1;
+}
 
 /// Words (column c of `even`, column c of `odd`): columns 0-15 to `low`, 16-31 to `high`.
 HADAL_INLINE void interleave(__m512i even, __m512i odd, __m512i& low, __m512i& high) {
@@ -76,8 +80,8 @@ HADAL_INLINE void interleave(__m512i even, __m512i odd, __m512i& low, __m512i& h
 /// dst[k][n] = src[n][k], kLanes x kLanes words; strides in bytes.
 HADAL_INLINE void transpose_words(std::byte* dst, index_t dst_stride, const std::byte* src, index_t src_stride) {
 #if defined(HADAL_ISA_IS_avx512)
-  // Lane j of piece[r][q] holds words 4q..4q+3 of row 4j + r, gathered by the load ports; two rounds of unpacking do the
-  // rest. Four rows at a time, because rows a power of two apart share few cache sets.
+  // Lane j of piece[r][q] holds words 4q..4q+3 of row 4j + r, gathered by the load ports; two rounds of unpacking do
+  // the rest. Four rows at a time, because rows a power of two apart share few cache sets.
   __m512i piece[4][4];
 #pragma GCC unroll 4
   for (int r = 0; r < 4; ++r) {
@@ -95,8 +99,10 @@ HADAL_INLINE void transpose_words(std::byte* dst, index_t dst_stride, const std:
   }
 #pragma GCC unroll 4
   for (int q = 0; q < 4; ++q) {
-    const __m512i low01 = _mm512_unpacklo_epi32(piece[0][q], piece[1][q]), high01 = _mm512_unpackhi_epi32(piece[0][q], piece[1][q]);
-    const __m512i low23 = _mm512_unpacklo_epi32(piece[2][q], piece[3][q]), high23 = _mm512_unpackhi_epi32(piece[2][q], piece[3][q]);
+    const __m512i low01 = _mm512_unpacklo_epi32(piece[0][q], piece[1][q]),
+                  high01 = _mm512_unpackhi_epi32(piece[0][q], piece[1][q]);
+    const __m512i low23 = _mm512_unpacklo_epi32(piece[2][q], piece[3][q]),
+                  high23 = _mm512_unpackhi_epi32(piece[2][q], piece[3][q]);
     std::byte* out = dst + 4 * q * dst_stride;
     _mm512_storeu_si512(out, _mm512_unpacklo_epi64(low01, low23));
     _mm512_storeu_si512(out + dst_stride, _mm512_unpackhi_epi64(low01, low23));
@@ -161,7 +167,8 @@ void pack_transposed(std::byte* dst, index_t columns, const T* src, index_t stri
       std::byte* to = dst + k * row_bytes + n * 4;
       const bool whole = k + kLanes <= words && (k + kLanes) * kValues<T> <= values;
       if (kAsStored<T> && whole && num_rows == kLanes) {
-        transpose_words(to, row_bytes, reinterpret_cast<const std::byte*>(from), stride * static_cast<index_t>(sizeof(T)));
+        transpose_words(to, row_bytes, reinterpret_cast<const std::byte*>(from),
+                        stride * static_cast<index_t>(sizeof(T)));
         continue;
       }
       const index_t count = std::min(values - k * kValues<T>, kLanes * kValues<T>);
@@ -200,7 +207,9 @@ void pack_rows(std::byte* dst, index_t columns, const T* src, index_t stride, in
 }
 
 /// Bytes from one packed strip to the next. Stores of pack_strips are wider than a strip, so there is some slack.
-constexpr index_t strip_pitch(index_t words) { return (words * kStrip * 4 + 8 + 63) / 64 * 64; }
+constexpr index_t strip_pitch(index_t words) {
+  return (words * kStrip * 4 + 8 + 63) / 64 * 64;
+}
 
 /// Eight values as f32; those beyond `left` read as zero.
 template <class T>
@@ -216,8 +225,8 @@ HADAL_INLINE void widen_eight(std::byte* dst, const T* src, index_t left) {
     for (index_t i = 0; i < 8; i += kLanes) store(reinterpret_cast<float*>(dst) + i, load(src + i));
 }
 
-/// Packs ceil(rows / kStrip) strips, strip_pitch apart, from a source whose rows run along the rows of the tile: word k of
-/// row m comes from src[values of k][m]. Each store runs into the place of the next word, which comes later.
+/// Packs ceil(rows / kStrip) strips, strip_pitch apart, from a source whose rows run along the rows of the tile: word k
+/// of row m comes from src[values of k][m]. Each store runs into the place of the next word, which comes later.
 template <class T>
 void pack_strips(std::byte* dst, index_t rows, const T* src, index_t stride, index_t values) {
   const index_t words = words_of<T>(values), pitch = strip_pitch(words);

@@ -1,5 +1,5 @@
-// How grouped products are cut into tasks: blocks of the outputs, one pass over the whole reduced axis each. The cut may
-// depend on the number of threads, because it changes no bit of the result (see gemm_tile.h).
+// How grouped products are cut into tasks: blocks of the outputs, one pass over the whole reduced axis each. The cut
+// may depend on the number of threads, because it changes no bit of the result (see gemm_tile.h).
 #ifndef HADAL_KERNELS_CPU_GEMM_PLAN_H_
 #define HADAL_KERNELS_CPU_GEMM_PLAN_H_
 
@@ -13,7 +13,9 @@ struct GroupShape {
   index_t m = 0, k = 0;
 };
 
-constexpr index_t divide_up(index_t a, index_t b) { return (a + b - 1) / b; }
+constexpr index_t divide_up(index_t a, index_t b) {
+  return (a + b - 1) / b;
+}
 
 /// Blocks of at most `most` that cover n, as equal as multiples of `unit` allow.
 struct EvenSplit {
@@ -24,8 +26,8 @@ struct EvenSplit {
   index_t size(index_t part) const { return first(part + 1) - first(part); }
 };
 
-/// Rows and columns of a task. Packing of the right operand is repeated for each block of rows, and reading (or packing)
-/// of the left one for each block of columns, so blocks shrink only as far as the threads need.
+/// Rows and columns of a task. Packing of the right operand is repeated for each block of rows, and reading (or
+/// packing) of the left one for each block of columns, so blocks shrink only as far as the threads need.
 struct BlockSize {
   index_t rows = 512, columns = 256;
 };

@@ -1,9 +1,9 @@
 // The innermost product: a tile of a few rows x a few vectors of the output, held in registers over one block of the
 // reduced axis. Include inside a target region, after vec.h.
 //
-// The reduced axis is counted in words of 32 bits: one f32, or on AVX-512 a pair of bf16 (vdpbf16ps). Each output is one
-// chain of multiply-adds over the words of a block, in order, whatever the shape of the tile: so a row of a product does
-// not change a bit with the number of rows beside it or with the split of work.
+// The reduced axis is counted in words of 32 bits: one f32, or on AVX-512 a pair of bf16 (vdpbf16ps). Each output is
+// one chain of multiply-adds over the words of a block, in order, whatever the shape of the tile: so a row of a product
+// does not change a bit with the number of rows beside it or with the split of work.
 #ifndef HADAL_KERNELS_CPU_GEMM_TILE_H_
 #define HADAL_KERNELS_CPU_GEMM_TILE_H_
 
@@ -19,7 +19,9 @@ inline constexpr int kPanel = kPanelVecs * kLanes;
 inline constexpr int kStrip = 6;
 
 /// The rows of a full tile: as many as registers hold beside the vectors of the right operand.
-constexpr int tile_rows(int vecs) { return kLanes == 16 && vecs <= 2 ? 12 : kStrip; }
+constexpr int tile_rows(int vecs) {
+  return kLanes == 16 && vecs <= 2 ? 12 : kStrip;
+}
 
 template <class Word>
 HADAL_INLINE Vec broadcast_word(const std::byte* p) {
@@ -41,8 +43,8 @@ template <class Word>
 HADAL_INLINE Vec dot(Vec a, Vec b, Vec sum) {
 #if defined(HADAL_ISA_IS_avx512)
   if constexpr (std::is_same_v<Word, Bf16Pair>)
-    return reinterpret_cast<Vec>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(sum), reinterpret_cast<__m512bh>(a),
-                                                  reinterpret_cast<__m512bh>(b)));
+    return reinterpret_cast<Vec>(
+        _mm512_dpbf16_ps(reinterpret_cast<__m512>(sum), reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b)));
 #endif
   return fma(a, b, sum);
 }
@@ -65,11 +67,6 @@ struct Tile {
   const float* column_scale = nullptr;  // a whole panel
 };
 
-[[gnu::noinline]] inline void store_cut(float* p, Vec v, index_t n) { store_first(p, v, n); }
-[[gnu::noinline]] inline void store_cut(bf16* p, Vec v, index_t n) { store_first(p, v, n); }
-[[gnu::noinline]] inline Vec load_cut(const float* p, index_t n) { return load_first(p, n); }
-[[gnu::noinline]] inline Vec load_cut(const bf16* p, index_t n) { return load_first(p, n); }
-
 /// Rounds to bf16 with one instruction where there is one; unlike store() it flushes denormals, as the products do.
 HADAL_INLINE void store_rounded(bf16* p, Vec v) {
 #if defined(HADAL_ISA_IS_avx512)
@@ -80,35 +77,44 @@ HADAL_INLINE void store_rounded(bf16* p, Vec v) {
 #endif
 }
 
-struct FinishKind {
-  bool bf16_out, bf16_add, before, scaled;
-};
+/// Any way to write the sums, also of a cut tile: acc[rows][vecs].
+[[gnu::noinline]] inline void finish_any(const Tile& t, const Vec* acc, int rows, int vecs) {
+  for (int r = 0; r < rows; ++r) {
+    for (int v = 0; v < vecs; ++v) {
+      const index_t column = v * kLanes;
+      const index_t lanes = std::min<index_t>(kLanes, t.columns - column);
+      Vec sum = acc[r * vecs + v];
+      if (t.row_scale != nullptr) sum *= splat(t.row_scale[r * t.row_scale_stride]) * load(t.column_scale + column);
+      if (t.before != nullptr) sum += load_first(t.before + r * t.before_stride + column, lanes);
+      if (t.bf16_out) {
+        bf16* out = static_cast<bf16*>(t.out) + r * t.out_stride + column;
+        if (t.bf16_add) sum += load_first(out, lanes);
+        if (lanes == kLanes)
+          store_rounded(out, sum);
+        else
+          store_first(out, sum, lanes);
+      } else {
+        store_first(static_cast<float*>(t.out) + r * t.out_stride + column, sum, lanes);
+      }
+    }
+  }
+}
 
-/// Writes the sums of a tile; the kind is a constant in the cases that matter.
-template <int kRows, int kVecs>
-HADAL_INLINE void finish_as(const Tile& t, const Vec (&acc)[kRows][kVecs], FinishKind kind) {
+/// Whole tiles in the cases that matter, from registers.
+template <bool kBf16, bool kBefore, bool kScaled, int kRows, int kVecs>
+HADAL_INLINE void finish_whole(const Tile& t, const Vec (&acc)[kRows][kVecs]) {
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
-    const Vec row_scale = kind.scaled ? splat(t.row_scale[r * t.row_scale_stride]) : Vec{};
+    const Vec row_scale = kScaled ? splat(t.row_scale[r * t.row_scale_stride]) : Vec{};
 #pragma GCC unroll 4
     for (int v = 0; v < kVecs; ++v) {
-      const index_t column = v * kLanes;
-      const index_t lanes = t.columns - column;
-      const bool cut = v == kVecs - 1 && lanes < kLanes;
       Vec sum = acc[r][v];
-      if (kind.scaled) sum *= row_scale * load(t.column_scale + column);
-      if (kind.before) {
-        const float* before = t.before + r * t.before_stride + column;
-        sum += cut ? load_cut(before, lanes) : load(before);
-      }
-      if (kind.bf16_out) {
-        bf16* out = static_cast<bf16*>(t.out) + r * t.out_stride + column;
-        if (kind.bf16_add) sum += cut ? load_cut(out, lanes) : load(out);
-        cut ? store_cut(out, sum, lanes) : store_rounded(out, sum);
-      } else {
-        float* out = static_cast<float*>(t.out) + r * t.out_stride + column;
-        cut ? store_cut(out, sum, lanes) : store(out, sum);
-      }
+      if constexpr (kScaled) sum *= row_scale * load(t.column_scale + v * kLanes);
+      if constexpr (kBefore) sum += load(t.before + r * t.before_stride + v * kLanes);
+      if constexpr (kBf16)
+        store_rounded(static_cast<bf16*>(t.out) + r * t.out_stride + v * kLanes, sum);
+      else
+        store(static_cast<float*>(t.out) + r * t.out_stride + v * kLanes, sum);
     }
   }
 }
@@ -116,14 +122,20 @@ HADAL_INLINE void finish_as(const Tile& t, const Vec (&acc)[kRows][kVecs], Finis
 template <int kRows, int kVecs>
 HADAL_INLINE void finish(const Tile& t, const Vec (&acc)[kRows][kVecs]) {
   const bool before = t.before != nullptr, scaled = t.row_scale != nullptr;
-  if (!t.bf16_out && !scaled)
-    before ? finish_as(t, acc, {false, false, true, false}) : finish_as(t, acc, {false, false, false, false});
-  else if (!t.bf16_out && before)
-    finish_as(t, acc, {false, false, true, true});
-  else if (t.bf16_out && !t.bf16_add && !before && !scaled)
-    finish_as(t, acc, {true, false, false, false});
-  else
-    finish_as(t, acc, {t.bf16_out, t.bf16_add, before, scaled});
+  if (t.columns < kVecs * kLanes || (t.bf16_out && (t.bf16_add || before || scaled)) || (scaled && !before)) {
+    Vec copy[kRows * kVecs];
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+      for (int v = 0; v < kVecs; ++v) copy[r * kVecs + v] = acc[r][v];
+    finish_any(t, copy, kRows, kVecs);
+  } else if (t.bf16_out) {
+    finish_whole<true, false, false>(t, acc);
+  } else if (scaled) {
+    finish_whole<false, true, true>(t, acc);
+  } else {
+    before ? finish_whole<false, true, false>(t, acc) : finish_whole<false, false, false>(t, acc);
+  }
 }
 
 /// One tile. kPacked: `a` is a strip, kStrip words per step (a tile of 12 rows takes two strips).
@@ -140,7 +152,8 @@ void multiply_tile(const Tile& t) {
     for (int v = 0; v < kVecs; ++v) right[v] = load(reinterpret_cast<const float*>(b) + v * kLanes);
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
-      const Vec left = broadcast_word<Word>(kPacked ? a + r / kStrip * t.a_stride + r % kStrip * 4 : a + r * t.a_stride);
+      const Vec left =
+          broadcast_word<Word>(kPacked ? a + r / kStrip * t.a_stride + r % kStrip * 4 : a + r * t.a_stride);
 #pragma GCC unroll 4
       for (int v = 0; v < kVecs; ++v) acc[r][v] = dot<Word>(left, right[v], acc[r][v]);
     }
@@ -157,12 +170,18 @@ TileFunction tile_function_of(index_t rows) {
   if constexpr (tile_rows(kVecs) == 12)
     if (rows == 12) return multiply_tile<Word, 12, kVecs, kPacked>;
   switch (rows) {
-    case 6: return multiply_tile<Word, 6, kVecs, kPacked>;
-    case 5: return multiply_tile<Word, 5, kVecs, kPacked>;
-    case 4: return multiply_tile<Word, 4, kVecs, kPacked>;
-    case 3: return multiply_tile<Word, 3, kVecs, kPacked>;
-    case 2: return multiply_tile<Word, 2, kVecs, kPacked>;
-    default: return multiply_tile<Word, 1, kVecs, kPacked>;
+    case 6:
+      return multiply_tile<Word, 6, kVecs, kPacked>;
+    case 5:
+      return multiply_tile<Word, 5, kVecs, kPacked>;
+    case 4:
+      return multiply_tile<Word, 4, kVecs, kPacked>;
+    case 3:
+      return multiply_tile<Word, 3, kVecs, kPacked>;
+    case 2:
+      return multiply_tile<Word, 2, kVecs, kPacked>;
+    default:
+      return multiply_tile<Word, 1, kVecs, kPacked>;
   }
 }
 
