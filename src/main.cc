@@ -3,11 +3,14 @@
 #include <vector>
 
 #include "base/command.h"
+#include "formats/cmd_inspect.h"
 
 namespace hadal {
 namespace {
 
-constexpr std::array<Command, 0> kCommands{};
+constexpr std::array kCommands = {
+    Command{"inspect", "what a model folder, a config or a safetensors file holds", cmd_inspect},
+};
 
 }  // namespace
 }  // namespace hadal
