@@ -17,11 +17,13 @@ using kernels::grouped_gemm_tn;
 
 enum class Form { kNt, kNn, kTn };
 [[maybe_unused]] constexpr Form kForms[] = {Form::kNt, Form::kNn, Form::kTn};
-const char* form_name(Form form) { return form == Form::kNt ? "nt" : form == Form::kNn ? "nn" : "tn"; }
+const char* form_name(Form form) {
+  return form == Form::kNt ? "nt" : form == Form::kNn ? "nn" : "tn";
+}
 
 struct Case {
   Form form = Form::kNt;
-  index_t out = 1, in = 1;            // F, D
+  index_t out = 1, in = 1;  // F, D
   std::vector<index_t> offsets = {0, 1};
   DType operand = DType::kF32, result = DType::kF32;
   Write write = Write::kAssign;
@@ -32,8 +34,9 @@ struct Case {
 };
 
 [[maybe_unused]] std::string describe(const Case& c) {
-  return str_cat(form_name(c.form), " S=", c.tokens(), " F=", c.out, " D=", c.in, " E=", c.experts(), " ", dtype_name(c.operand), "->",
-                 dtype_name(c.result), c.write == Write::kAdd ? " add" : " assign", " pad=", c.pad);
+  return str_cat(form_name(c.form), " S=", c.tokens(), " F=", c.out, " D=", c.in, " E=", c.experts(), " ",
+                 dtype_name(c.operand), "->", dtype_name(c.result), c.write == Write::kAdd ? " add" : " assign",
+                 " pad=", c.pad);
 }
 
 void set(View v, index_t r, index_t c, double x) {
@@ -51,7 +54,8 @@ void set(View v, index_t r, index_t c, double x) {
 struct Matrix {
   Tensor tensor;
   View view;
-  Matrix(DType dtype, index_t rows, index_t cols, index_t pad, std::uint64_t seed) : tensor(dtype, rows + 1, cols + pad) {
+  Matrix(DType dtype, index_t rows, index_t cols, index_t pad, std::uint64_t seed)
+      : tensor(dtype, rows + 1, cols + pad) {
     const View all = tensor.view();
     for (index_t r = 0; r < all.rows; ++r)
       for (index_t c = 0; c < all.cols; ++c) {
@@ -68,7 +72,8 @@ struct Operands {
   explicit Operands(const Case& c)
       : a(c.operand, c.tokens(), c.form == Form::kNt ? c.in : c.out, c.pad, 1),
         b(c.operand, c.form == Form::kTn ? c.tokens() : c.experts() * c.out, c.in, c.pad, 2),
-        out(c.result, c.form == Form::kTn ? c.experts() * c.out : c.tokens(), c.form == Form::kNt ? c.out : c.in, c.pad, 3) {}
+        out(c.result, c.form == Form::kTn ? c.experts() * c.out : c.tokens(), c.form == Form::kNt ? c.out : c.in, c.pad,
+            3) {}
 };
 
 [[maybe_unused]] void run(Isa isa, int threads, const Case& c, Operands& o) {
