@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "base/command.h"
+#include "formats/cmd_inspect.h"
 #include "nn/cmd_logits.h"
 
 namespace hadal {
@@ -12,6 +13,7 @@ constexpr std::array kCommands{
     Command{"init", "random weights in the Hugging Face layout", cmd_init},
     Command{"logits", "logits of a token sequence, for parity checks", cmd_logits},
     Command{"grad", "gradients of a token sequence, for parity checks", cmd_grad},
+    Command{"inspect", "what a model folder, a config or a safetensors file holds", cmd_inspect},
 };
 
 }  // namespace
