@@ -109,7 +109,8 @@ TokenizerFiles load_tokenizer_files(const std::filesystem::path& path) {
 
 void write_tokenizer_files(const std::filesystem::path& folder, const TokenizerFiles& files) {
   std::filesystem::create_directories(folder);
-  GenerationConfig generation{.bos_token_id = added_token_id(files.spec, files.config.bos_token)};
+  GenerationConfig generation;
+  generation.bos_token_id = added_token_id(files.spec, files.config.bos_token);
   if (const int eos = added_token_id(files.spec, files.config.eos_token); eos >= 0) generation.eos_token_ids = {eos};
   if (!files.config.chat_template.empty()) write_file_atomically(folder / "chat_template.jinja", files.config.chat_template);
   write_file_atomically(folder / "special_tokens_map.json", special_tokens_map_json(files.config));

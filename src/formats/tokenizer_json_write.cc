@@ -45,11 +45,11 @@ Json post_processor_json(const TokenizerSpec& spec) {
   JsonObject specials;
   const auto add_special = [&](int id) {
     const std::string text = file_text(spec.tokens.at(static_cast<std::size_t>(id)));
-    single.push_back({{"SpecialToken", {{"id", text}, {"type_id", 0}}}});
+    single.push_back(JsonObject{{"SpecialToken", {{"id", text}, {"type_id", 0}}}});
     specials[text] = {{"id", text}, {"ids", JsonArray{id}}, {"tokens", JsonArray{Json(text)}}};
   };
   for (const int id : spec.prefix_ids) add_special(id);
-  single.push_back({{"Sequence", {{"id", "A"}, {"type_id", 0}}}});
+  single.push_back(JsonObject{{"Sequence", {{"id", "A"}, {"type_id", 0}}}});
   for (const int id : spec.suffix_ids) add_special(id);
   for (const char* name : {"A", "B"})
     for (const Json& step : single)
@@ -64,6 +64,14 @@ JsonObject vocab_json(const TokenizerSpec& spec) {
   for (const AddedToken& token : spec.added_tokens) added[static_cast<std::size_t>(token.id)] = 1;
   std::size_t end = spec.tokens.size();
   while (end > 0 && (added[end - 1] || spec.tokens[end - 1].bytes.empty())) --end;
+  int last = -1;
+  for (const AddedToken& token : spec.added_tokens) {
+    if (token.id < static_cast<int>(end)) continue;
+    HADAL_CHECK(token.id > last, "tokenizer.json: added token \"", token.content, "\" has id ", token.id, " behind id ", last);
+    last = token.id;
+  }
+  for (std::size_t id = end; id < spec.tokens.size(); ++id)
+    HADAL_CHECK(!spec.tokens[id].bytes.empty(), "tokenizer.json: no token has id ", id, ", which the format cannot say");
   JsonObject vocab;
   vocab.reserve(end);
   for (std::size_t id = 0; id < end; ++id) {

@@ -1,5 +1,6 @@
 #include "data/tokenizer/unicode_classes.h"
 
+#include <algorithm>
 #include <map>
 #include <string>
 
