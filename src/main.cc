@@ -3,11 +3,16 @@
 #include <vector>
 
 #include "base/command.h"
+#include "nn/cmd_logits.h"
 
 namespace hadal {
 namespace {
 
-constexpr std::array<Command, 0> kCommands{};
+constexpr std::array kCommands{
+    Command{"init", "random weights in the Hugging Face layout", cmd_init},
+    Command{"logits", "logits of a token sequence, for parity checks", cmd_logits},
+    Command{"grad", "gradients of a token sequence, for parity checks", cmd_grad},
+};
 
 }  // namespace
 }  // namespace hadal
