@@ -2,6 +2,7 @@
 #include <string_view>
 #include <vector>
 
+#include "analysis/bench/train_bench.h"
 #include "base/command.h"
 #include "formats/cmd_inspect.h"
 #include "nn/cmd_logits.h"
@@ -10,6 +11,7 @@ namespace hadal {
 namespace {
 
 constexpr std::array kCommands{
+    Command{"bench-train", "speed of training steps", bench_train},
     Command{"init", "random weights in the Hugging Face layout", cmd_init},
     Command{"logits", "logits of a token sequence, for parity checks", cmd_logits},
     Command{"grad", "gradients of a token sequence, for parity checks", cmd_grad},
