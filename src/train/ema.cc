@@ -6,7 +6,8 @@ namespace hadal {
 
 Ema::Ema(Optimizer& optimizer, double decay) : optimizer_(optimizer), decay_(decay) {
   HADAL_CHECK(decay >= 0 && decay < 1, "ema: decay ", decay, ", want [0, 1)");
-  for (const Optimizer::State& s : optimizer.states()) averages_.emplace_back(s.master.dtype, s.master.rows, s.master.cols);
+  for (const Optimizer::State& s : optimizer.states())
+    averages_.emplace_back(s.master.dtype, s.master.rows, s.master.cols);
   thread_ = std::thread([this] { run(); });
 }
 
@@ -42,7 +43,8 @@ void Ema::run() {
     lock.unlock();
     const double decay = empty_ ? 0 : decay_;
     std::size_t i = 0;
-    for (const Optimizer::State& s : optimizer_.states()) kernels::ema_update(exec, averages_[i++].view(), s.master, decay);
+    for (const Optimizer::State& s : optimizer_.states())
+      kernels::ema_update(exec, averages_[i++].view(), s.master, decay);
     lock.lock();
     empty_ = false, pending_ = false;
     changed_.notify_all();

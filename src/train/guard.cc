@@ -97,7 +97,8 @@ Judgement StepGuard::judge(double loss, double grad_norm) {
 
 JsonObject StepGuard::state() const {
   const auto series = [](const Series& s) {
-    return JsonObject{{"values", JsonArray(s.values.begin(), s.values.end())}, {"next", s.next}};
+    return JsonObject{{"values", JsonArray(s.values.begin(), s.values.end())},
+                      {"next", static_cast<std::int64_t>(s.next)}};
   };
   return {
       {"losses", series(losses_)}, {"grad_norms", series(grad_norms_)}, {"skips", skips_}, {"rollbacks", rollbacks_}};

@@ -16,7 +16,9 @@ View flat(View v) {
   return {v.data, v.dtype, 1, v.count(), v.count()};
 }
 
-void clear(View v) { std::memset(v.data, 0, static_cast<std::size_t>(bytes_of(v.dtype, v.count()))); }
+void clear(View v) {
+  std::memset(v.data, 0, static_cast<std::size_t>(bytes_of(v.dtype, v.count())));
+}
 
 }  // namespace
 
@@ -42,20 +44,22 @@ double Optimizer::grad_norm(Exec& ex) const {
 }
 
 void Optimizer::step(Exec& ex, double lr, double norm, std::int64_t step) {
-  kernels::AdamWConfig config{.lr = lr, .beta1 = options_.beta1, .beta2 = options_.beta2, .eps = options_.eps, .step = step};
+  kernels::AdamWConfig config{
+      .lr = lr, .beta1 = options_.beta1, .beta2 = options_.beta2, .eps = options_.eps, .step = step};
   // As torch's clip_grad_norm_: g *= min(1, clip / (norm + 1e-6)).
   if (options_.clip > 0) config.grad_scale = std::min(1.0, options_.clip / (norm + 1e-6));
   for (const State& s : states_) {
     config.weight_decay = s.param.is_vector && !options_.decay_vectors ? 0 : options_.weight_decay;
     const bool separate = s.master.data != s.param.value.data;
-    kernels::adamw_step(ex, flat(s.master), separate ? flat(s.param.value) : View{}, flat(s.param.grad), flat(s.first_moment),
-                        flat(s.second_moment), config, /*zero_grad=*/true);
+    kernels::adamw_step(ex, flat(s.master), separate ? flat(s.param.value) : View{}, flat(s.param.grad),
+                        flat(s.first_moment), flat(s.second_moment), config, /*zero_grad=*/true);
   }
   model_.refresh(ex);
 }
 
 void Optimizer::zero_grad(Exec& ex) {
-  ex.pool.parallel_for(static_cast<index_t>(states_.size()), [&](index_t i, int) { clear(states_[static_cast<std::size_t>(i)].param.grad); });
+  ex.pool.parallel_for(static_cast<index_t>(states_.size()),
+                       [&](index_t i, int) { clear(states_[static_cast<std::size_t>(i)].param.grad); });
 }
 
 void Optimizer::reset_moments() {
