@@ -7,15 +7,18 @@
 
 namespace hadal {
 
-Loader::Loader(const TokenShard& shard, const LoaderOptions& options, std::uint64_t seed, Split split, int seq_length, int bos_id, int eos_id)
+Loader::Loader(const TokenShard& shard, const LoaderOptions& options, std::uint64_t seed, Split split, int seq_length,
+               int bos_id, int eos_id)
     : shard_(shard), options_(options), seed_(seed), seq_length_(seq_length), bos_id_(bos_id), eos_id_(eos_id) {
   HADAL_CHECK(seq_length >= 2, "loader: seq_length ", seq_length, ", want at least 2");
   HADAL_CHECK(!options.add_bos || bos_id >= 0, "loader: add_bos is set, but the tokenizer has no BOS");
   HADAL_CHECK(!options.add_eos || eos_id >= 0, "loader: add_eos is set, but the tokenizer has no EOS");
-  HADAL_CHECK(options.fim.rate <= 0 || (options.fim.begin_id >= 0 && options.fim.hole_id >= 0 && options.fim.end_id >= 0),
-              "loader: fim.rate is ", options.fim.rate, ", but the tokenizer lacks the fill-in-the-middle tokens");
+  HADAL_CHECK(
+      options.fim.rate <= 0 || (options.fim.begin_id >= 0 && options.fim.hole_id >= 0 && options.fim.end_id >= 0),
+      "loader: fim.rate is ", options.fim.rate, ", but the tokenizer lacks the fill-in-the-middle tokens");
   for (index_t d = 0; d < shard.num_documents(); ++d) {
-    const bool validation = random_uniform(seed, Stream::kValidation, static_cast<std::uint64_t>(d)) < options.validation_share;
+    const bool validation =
+        random_uniform(seed, Stream::kValidation, static_cast<std::uint64_t>(d)) < options.validation_share;
     if (validation != (split == Split::kValidation) || packed_length(d) == 0) continue;
     documents_.push_back(d);
     tokens_per_epoch_ += packed_length(d);
@@ -26,7 +29,8 @@ Loader::Loader(const TokenShard& shard, const LoaderOptions& options, std::uint6
 index_t Loader::packed_length(index_t document) const {
   const index_t length = shard_.document_length(document);
   if (length == 0) return 0;
-  return fim_layout(options_.fim, seed_, document, length).output_length() + (options_.add_bos ? 1 : 0) + (options_.add_eos ? 1 : 0);
+  return fim_layout(options_.fim, seed_, document, length).output_length() + (options_.add_bos ? 1 : 0) +
+         (options_.add_eos ? 1 : 0);
 }
 
 int Loader::token_at(index_t document, index_t place) const {
@@ -45,7 +49,8 @@ const Loader::Epoch& Loader::epoch(std::int64_t number) {
   e.order = documents_;
   // Fisher-Yates with a key of its own for every epoch.
   const std::uint64_t key = random_bits(seed_, Stream::kShuffle, static_cast<std::uint64_t>(number));
-  for (std::size_t i = e.order.size(); i > 1; --i) std::swap(e.order[i - 1], e.order[random_below(key, Stream::kShuffle, i, i)]);
+  for (std::size_t i = e.order.size(); i > 1; --i)
+    std::swap(e.order[i - 1], e.order[random_below(key, Stream::kShuffle, i, i)]);
   e.begins.clear();
   std::int64_t place = 0;
   for (const index_t d : e.order) {
@@ -64,7 +69,8 @@ void Loader::append_sequence(Batch& batch, std::int64_t index) {
   std::int64_t number = place / tokens_per_epoch_;
   place %= tokens_per_epoch_;
   const Epoch* e = &epoch(number);
-  auto document = static_cast<std::size_t>(std::upper_bound(e->begins.begin(), e->begins.end(), place) - e->begins.begin() - 1);
+  auto document =
+      static_cast<std::size_t>(std::upper_bound(e->begins.begin(), e->begins.end(), place) - e->begins.begin() - 1);
   index_t offset = place - e->begins[document];
   int position = 0;
   for (int i = 0; i <= seq_length_; ++i) {

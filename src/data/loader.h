@@ -25,12 +25,13 @@ struct LoaderOptions {
 enum class Split : std::uint8_t { kTrain, kValidation };
 
 /// An endless stream of training sequences over a shard: epochs of all documents, each epoch in its own random order,
-/// concatenated and cut into pieces of seq_length (DeepSeek-V3 report 4.1). Sequence i is a pure function of (seed, i), so
-/// a resumed run needs nothing but the number of sequences it has used.
+/// concatenated and cut into pieces of seq_length (DeepSeek-V3 report 4.1). Sequence i is a pure function of (seed, i),
+/// so a resumed run needs nothing but the number of sequences it has used.
 class Loader {
  public:
   /// bos_id, eos_id: needed where the options add them. The shard must outlive the loader.
-  Loader(const TokenShard& shard, const LoaderOptions& options, std::uint64_t seed, Split split, int seq_length, int bos_id, int eos_id);
+  Loader(const TokenShard& shard, const LoaderOptions& options, std::uint64_t seed, Split split, int seq_length,
+         int bos_id, int eos_id);
 
   /// Sequences [first, first + count).
   Batch batch(std::int64_t first, std::int64_t count);
@@ -41,8 +42,8 @@ class Loader {
  private:
   struct Epoch {
     std::int64_t number = -1;
-    std::vector<index_t> order;          // documents
-    std::vector<std::int64_t> begins;    // place of each in the epoch's stream
+    std::vector<index_t> order;        // documents
+    std::vector<std::int64_t> begins;  // place of each in the epoch's stream
   };
   index_t packed_length(index_t document) const;
   int token_at(index_t document, index_t place) const;

@@ -1,8 +1,9 @@
 #pragma once
 // A corpus as token ids: documents one after the other, memory-mapped.
 //
-// Layout, little endian: 8 bytes "HADALTOK", u32 version, u32 bytes of a token (2 or 4), u64 vocabulary size, u64 number
-// of documents, u64 number of tokens, u64 XXH3 of all that follows; then u64 offsets[documents + 1], then the tokens.
+// Layout, little endian: 8 bytes "HADALTOK", u32 version, u32 bytes of a token (2 or 4), u64 vocabulary size, u64
+// number of documents, u64 number of tokens, u64 XXH3 of all that follows; then u64 offsets[documents + 1], then the
+// tokens.
 #include <filesystem>
 #include <memory>
 #include <span>

@@ -13,7 +13,9 @@ namespace {
 std::vector<std::pair<int, double>> nucleus(const std::vector<double>& weight, double top_p) {
   std::vector<int> order(weight.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return weight[static_cast<std::size_t>(a)] > weight[static_cast<std::size_t>(b)]; });
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+    return weight[static_cast<std::size_t>(a)] > weight[static_cast<std::size_t>(b)];
+  });
   const double wanted = top_p * std::accumulate(weight.begin(), weight.end(), 0.0);
   std::vector<std::pair<int, double>> kept;
   double sum = 0;
@@ -46,8 +48,8 @@ int sample_token(ConstView logits_1V, const SamplingOptions& options, std::uint6
   return candidates.back().first;
 }
 
-std::vector<int> generate(Context& ctx, Model& model, std::span<const int> prompt, int max_tokens, const SamplingOptions& options,
-                          const std::function<bool(int)>& on_token) {
+std::vector<int> generate(Context& ctx, Model& model, std::span<const int> prompt, int max_tokens,
+                          const SamplingOptions& options, const std::function<bool(int)>& on_token) {
   HADAL_CHECK(!prompt.empty(), "generate: the prompt has no tokens");
   const std::vector<int>& stops = model.config().eos_token_ids;
   SequenceCache cache = model.make_cache(static_cast<index_t>(prompt.size()) + max_tokens);
@@ -56,7 +58,8 @@ std::vector<int> generate(Context& ctx, Model& model, std::span<const int> promp
   for (int i = 0; i < max_tokens; ++i) {
     const ArenaScope scope(ctx.scratch);
     const auto rows = static_cast<index_t>(input.size());
-    const View hidden = ctx.temp(rows, model.config().hidden_size), logits = ctx.temp_wide(1, model.config().vocab_size);
+    const View hidden = ctx.temp(rows, model.config().hidden_size),
+               logits = ctx.temp_wide(1, model.config().vocab_size);
     model.forward(ctx, hidden, input, &cache, /*absorbed=*/model.config().uses_mla() && i > 0);
     model.logits(ctx, logits, hidden.slice_rows(rows - 1, 1));
     const int token = sample_token(logits, options, static_cast<std::uint64_t>(cache.length));

@@ -7,8 +7,8 @@
 
 namespace hadal {
 
-/// An exponential moving average of the master weights, kept in memory and updated by a thread of its own while the next
-/// forward and backward run (DeepSeek-V3 report 3.2.3). The masters may change only between wait() and start().
+/// An exponential moving average of the master weights, kept in memory and updated by a thread of its own while the
+/// next forward and backward run (DeepSeek-V3 report 3.2.3). The masters may change only between wait() and start().
 class Ema {
  public:
   Ema(Optimizer& optimizer, double decay);

@@ -21,8 +21,8 @@ struct OptimizerOptions {
   }
 };
 
-/// AdamW over every trainable parameter of a model (DeepSeek-V3 report 3.3.1, 4.2): f32 master copies, moments in bf16 or
-/// f32, working weights in the model's precision.
+/// AdamW over every trainable parameter of a model (DeepSeek-V3 report 3.3.1, 4.2): f32 master copies, moments in bf16
+/// or f32, working weights in the model's precision.
 class Optimizer {
  public:
   Optimizer(Model& model, const OptimizerOptions& options);
@@ -42,7 +42,7 @@ class Optimizer {
 
   struct State {
     Param param;
-    View master;                    // f32; the parameter itself when the model computes in f32
+    View master;  // f32; the parameter itself when the model computes in f32
     View first_moment, second_moment;
   };
   std::span<State> states() { return states_; }

@@ -26,9 +26,18 @@ void add_loads(std::vector<std::vector<double>>& sum, const std::vector<std::vec
 }  // namespace
 
 Trainer::Trainer(Exec& exec, Model& model, const TrainerOptions& options, RunPosition total)
-    : exec_(exec), model_(model), options_(options), total_(total), lr_(options.lr, total), optimizer_(model, options.optimizer),
+    : exec_(exec),
+      model_(model),
+      options_(options),
+      total_(total),
+      lr_(options.lr, total),
+      optimizer_(model, options.optimizer),
       guard_(options.guard),
-      ctx_{exec, saved_, scratch_, model.precision(), {options.recompute.rmsnorm, options.recompute.mla_up, options.recompute.swiglu}} {
+      ctx_{exec,
+           saved_,
+           scratch_,
+           model.precision(),
+           {options.recompute.rmsnorm, options.recompute.mla_up, options.recompute.swiglu}} {
   optimizer_.copy_from_model(exec);
   if (options.ema_decay > 0) ema_.emplace(optimizer_, options.ema_decay);
 }
@@ -44,7 +53,8 @@ LossPolicy Trainer::loss_policy(std::int64_t num_targets, std::size_t num_micro)
   policy.loss_scale = 1.0 / static_cast<double>(std::max<std::int64_t>(num_targets, 1));
   const double lambda = options_.mtp_weight.value(position_.tokens, total_.tokens);
   if (lambda > 0 && config.num_nextn_predict_layers > 0)
-    policy.mtp_weight.assign(static_cast<std::size_t>(config.num_nextn_predict_layers), lambda / config.num_nextn_predict_layers);
+    policy.mtp_weight.assign(static_cast<std::size_t>(config.num_nextn_predict_layers),
+                             lambda / config.num_nextn_predict_layers);
   policy.mtp_from_normed = options_.mtp_from_normed;
   policy.balance.loss = {.expert_alpha = static_cast<float>(b.expert_alpha),
                          .device_alpha = static_cast<float>(b.device_alpha),
@@ -60,7 +70,8 @@ LossPolicy Trainer::loss_policy(std::int64_t num_targets, std::size_t num_micro)
 
 StepReport Trainer::step(const BatchFn& batches) {
   const auto start = std::chrono::steady_clock::now();
-  const std::int64_t sequences = batch_sequences(options_.batch, position_.tokens, total_.tokens), micro = micro_size(sequences);
+  const std::int64_t sequences = batch_sequences(options_.batch, position_.tokens, total_.tokens),
+                     micro = micro_size(sequences);
   std::vector<Batch> micro_batches;
   std::int64_t num_targets = 0, num_tokens = 0;
   for (std::int64_t first = 0; first < sequences; first += micro) {
@@ -75,14 +86,16 @@ StepReport Trainer::step(const BatchFn& batches) {
   for (const Batch& batch : micro_batches) {
     const LossReport losses = model_.train_micro_batch(ctx_, batch, policy);
     m.main_loss += losses.main * policy.loss_scale;
-    for (std::size_t k = 0; k < losses.mtp.size(); ++k) m.mtp_loss += losses.mtp[k] * policy.loss_scale * policy.mtp_weight[k];
+    for (std::size_t k = 0; k < losses.mtp.size(); ++k)
+      m.mtp_loss += losses.mtp[k] * policy.loss_scale * policy.mtp_weight[k];
     m.balance_loss += losses.balance * policy.balance.loss_scale;
     add_loads(report.expert_load, losses.expert_load);
   }
   m.loss = m.main_loss + m.mtp_loss + m.balance_loss;
   m.grad_norm = optimizer_.grad_norm(exec_);
   m.lr = lr_.at(position_);
-  for (const std::vector<double>& load : report.expert_load) m.max_violation = std::max(m.max_violation, max_violation(load));
+  for (const std::vector<double>& load : report.expert_load)
+    m.max_violation = std::max(m.max_violation, max_violation(load));
 
   const Judgement judgement = guard_.judge(m.loss, m.grad_norm);
   report.verdict = judgement.verdict, report.reason = judgement.reason;

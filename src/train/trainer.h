@@ -26,7 +26,8 @@ struct BalanceOptions {
     v("device_alpha", device_alpha, "V1/V2 device-level loss");
     v("communication_alpha", communication_alpha, "V2 communication loss");
     v("device_groups", device_groups, "groups of experts that stand for devices; 0: the router's n_group");
-    v("capacity_factor", capacity_factor, "V2 token dropping: most that a group takes, times its fair share; 0: no dropping");
+    v("capacity_factor", capacity_factor,
+      "V2 token dropping: most that a group takes, times its fair share; 0: no dropping");
     v("keep_rate", keep_rate, "sequences exempt from dropping");
   }
 };

@@ -30,12 +30,11 @@ void visit_state(Model& model, Optimizer& optimizer, Ema* ema, Visit&& visit) {
 void Trainer::save(const std::filesystem::path& folder) {
   if (ema_) ema_->wait();
   std::vector<TensorToWrite> tensors;
-  visit_state(model_, optimizer_, ema(), [&](std::string name, View v) {
-    tensors.push_back({std::move(name), v.dtype, {v.rows, v.cols}, v});
-  });
+  visit_state(model_, optimizer_, ema(),
+              [&](std::string name, View v) { tensors.push_back({std::move(name), v.dtype, {v.rows, v.cols}, v}); });
   write_safetensors(folder / "trainer_state.safetensors", std::move(tensors));
-  const JsonObject state{{"version", kStateVersion}, {"step", position_.step}, {"tokens", position_.tokens}, {"sequences", sequences_},
-                         {"updates", updates_},      {"guard", guard_.state()}};
+  const JsonObject state{{"version", kStateVersion}, {"step", position_.step}, {"tokens", position_.tokens},
+                         {"sequences", sequences_},  {"updates", updates_},    {"guard", guard_.state()}};
   write_file_atomically(folder / "trainer_state.json", json_pretty(state));
 }
 
@@ -47,13 +46,14 @@ void Trainer::load(const std::filesystem::path& folder, bool keep_place) {
     const auto found = file.tensors().find(name);
     HADAL_CHECK(found != file.tensors().end(), folder.string(), ": trainer_state.safetensors has no ", name);
     const StoredTensor& stored = found->second;
-    HADAL_CHECK(stored.dtype == v.dtype && stored.shape == std::vector<index_t>({v.rows, v.cols}), folder.string(), ": ", name, " is ",
-                dtype_name(stored.dtype), " with ", stored.count(), " values, want ", dtype_name(v.dtype), " with ", v.count());
+    HADAL_CHECK(stored.dtype == v.dtype && stored.shape == std::vector<index_t>({v.rows, v.cols}), folder.string(),
+                ": ", name, " is ", dtype_name(stored.dtype), " with ", stored.count(), " values, want ",
+                dtype_name(v.dtype), " with ", v.count());
     kernels::convert(exec_, v, stored.view());
     ++used;
   });
-  HADAL_CHECK(used == file.tensors().size(), folder.string(), ": trainer_state.safetensors holds ", file.tensors().size(), " tensors, ", used,
-              " of them have a place (did ema_decay change?)");
+  HADAL_CHECK(used == file.tensors().size(), folder.string(), ": trainer_state.safetensors holds ",
+              file.tensors().size(), " tensors, ", used, " of them have a place (did ema_decay change?)");
   if (ema_) ema_->mark_loaded();
   optimizer_.copy_to_model(exec_);
   optimizer_.zero_grad(exec_);
@@ -77,6 +77,8 @@ void Trainer::load(const std::filesystem::path& folder, bool keep_place) {
   position_ = position, sequences_ = sequences;
 }
 
-std::int64_t Trainer::state_bytes() const { return optimizer_.bytes() + (ema_ ? optimizer_.bytes() / 2 : 0); }
+std::int64_t Trainer::state_bytes() const {
+  return optimizer_.bytes() + (ema_ ? optimizer_.bytes() / 2 : 0);
+}
 
 }  // namespace hadal

@@ -69,7 +69,8 @@ TEST(Loader, MaskedDocumentsAreSegmentsWithPositionsOfTheirOwn) {
   const Batch b = loader.batch(0, 1);
   ASSERT_EQ(b.segment_begins.size(), 4U);
   for (std::size_t s = 0; s + 1 < b.segment_begins.size(); ++s) {
-    const auto begin = static_cast<std::size_t>(b.segment_begins[s]), end = static_cast<std::size_t>(b.segment_begins[s + 1]);
+    const auto begin = static_cast<std::size_t>(b.segment_begins[s]),
+               end = static_cast<std::size_t>(b.segment_begins[s + 1]);
     EXPECT_EQ(b.positions[begin], 0);
     EXPECT_EQ(b.ids[end - 1], kEos);
     EXPECT_EQ(b.targets[end - 1], -1);
@@ -81,7 +82,8 @@ TEST(Loader, MaskedDocumentsAreSegmentsWithPositionsOfTheirOwn) {
 TEST(Loader, SplitsShareNoDocument) {
   const Corpus corpus(std::vector<int>(99, 20));
   const LoaderOptions options{.validation_share = 0.2};
-  Loader train(corpus.shard, options, 1, Split::kTrain, 10, -1, kEos), validation(corpus.shard, options, 1, Split::kValidation, 10, -1, kEos);
+  Loader train(corpus.shard, options, 1, Split::kTrain, 10, -1, kEos),
+      validation(corpus.shard, options, 1, Split::kValidation, 10, -1, kEos);
   EXPECT_EQ(train.num_documents() + validation.num_documents(), 99);
   EXPECT_GT(validation.num_documents(), 8);
   EXPECT_LT(validation.num_documents(), 35);

@@ -99,9 +99,9 @@ TEST(Regex, RefusesWhatOtherEnginesReadDifferently) {
 }
 
 TEST(Regex, AHostilePatternHitsTheStepLimit) {
-  const Regex regex("(a+)+b");
+  const Regex regex("(a+)+[bc]");
   Regex::Workspace workspace;
-  EXPECT_THROW(static_cast<void>(regex.find(std::string(64, 'a'), 0, workspace)), Error);
+  EXPECT_THROW(static_cast<void>(regex.find(std::string(64, 'a') + "d", 0, workspace)), Error);
 }
 
 TEST(Regex, UnicodeWhiteSpace) {

@@ -165,7 +165,7 @@ TEST(TokenizerFiles, DeepseekV3) {
   EXPECT_EQ(files.spec.added_tokens.size(), 818U);
   EXPECT_EQ(added_token_id(files.spec, files.config.eos_token), 1);
   EXPECT_EQ(files.config.model_max_length, 131072);
-  EXPECT_EQ(files.config.chat_template.size(), 1903U);
+  EXPECT_EQ(files.config.chat_template.size(), 2301U);
 }
 
 }  // namespace

@@ -65,7 +65,11 @@ int bench_train(Args args) {
   ThreadPool pool(o.threads);
   Exec exec(pool);
   Arena saved, scratch;
-  Context ctx{exec, saved, scratch, Precision::parse(o.precision), {.rmsnorm = o.recompute_norm, .mla_up = false, .swiglu = o.recompute_swiglu}};
+  Context ctx{exec,
+              saved,
+              scratch,
+              Precision::parse(o.precision),
+              {.rmsnorm = o.recompute_norm, .mla_up = false, .swiglu = o.recompute_swiglu}};
   Model model(config, ctx.precision, true);
   model.init(1);
   Optimizer optimizer(model, o.optimizer);
@@ -93,9 +97,11 @@ int bench_train(Args args) {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   const double flops = flops_per_token(config, o.sequence);
-  fmt::print("train/{}: {:.0f} tokens/s (best {:.0f}), {:.1f} ms a step ({:.1f} ms AdamW), {:.2f} MFLOP a token, {:.0f} GFLOP/s, loss {:.4f}, peak {:.0f} MB\n",
-             o.precision, tokens / median, tokens / best, median * 1e3, split[1] / o.steps * 1e3, flops / 1e6, flops * tokens / median / 1e9, loss,
-             static_cast<double>(usage.ru_maxrss) / 1024);
+  fmt::print(
+      "train/{}: {:.0f} tokens/s (best {:.0f}), {:.1f} ms a step ({:.1f} ms AdamW), {:.2f} MFLOP a token, {:.0f} "
+      "GFLOP/s, loss {:.4f}, peak {:.0f} MB\n",
+      o.precision, tokens / median, tokens / best, median * 1e3, split[1] / o.steps * 1e3, flops / 1e6,
+      flops * tokens / median / 1e9, loss, static_cast<double>(usage.ru_maxrss) / 1024);
   return 0;
 }
 

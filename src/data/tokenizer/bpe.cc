@@ -1,107 +1,113 @@
 #include "data/tokenizer/bpe.h"
 
 #include <algorithm>
-#include <bit>
 #include <functional>
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 namespace hadal {
 namespace {
 
-// Up to here, looking at all pairs for the smallest rank beats a heap.
-constexpr std::size_t kShort = 48;
+// Up to here, looking at all pairs for the smallest rank beats a heap. A place takes six bits beside a rank.
+constexpr std::size_t kFew = 64;
+constexpr std::int32_t kNoPair = static_cast<std::int32_t>((MergeTable::kNoRank << 6) | 63);
 
-constexpr std::uint64_t pair_of(std::uint32_t left, std::uint32_t right) { return (std::uint64_t{left} << 32) | right; }
-
-std::size_t slot_of(std::uint64_t pair, int shift) {
-  const std::uint64_t x = (pair ^ (pair >> 29)) * 0x9E3779B97F4A7C15ULL;
-  return static_cast<std::size_t>(((x ^ (x >> 32)) * 0xD6E8FEB86659FD93ULL) >> shift);
-}
-
-}  // namespace
-
-Bpe::Bpe(const TokenizerSpec& spec) {
+std::array<std::uint32_t, 256> byte_tokens(const TokenizerSpec& spec) {
+  std::array<std::uint32_t, 256> tokens{};
   std::array<bool, 256> known{};
   for (int id = 0; id < spec.vocab_size(); ++id) {
     const TokenizerSpec::Token& token = spec.tokens[static_cast<std::size_t>(id)];
     if (token.literal || token.bytes.size() != 1) continue;
     const auto byte = static_cast<unsigned char>(token.bytes[0]);
     known[byte] = true;
-    byte_token_[byte] = static_cast<std::uint32_t>(id);
+    tokens[byte] = static_cast<std::uint32_t>(id);
   }
   const auto missing = std::find(known.begin(), known.end(), false);
   HADAL_CHECK(missing == known.end(), "tokenizer: byte ", missing - known.begin(), " has no token, want all 256");
-
-  const std::size_t size = std::bit_ceil(std::max<std::size_t>(16, 2 * spec.merges.size()));
-  shift_ = 64 - std::countr_zero(size);
-  slots_.resize(size);
-  for (std::size_t rank = 0; rank < spec.merges.size(); ++rank) {
-    const TokenizerSpec::Merge& merge = spec.merges[rank];
-    const std::uint64_t pair = pair_of(static_cast<std::uint32_t>(merge.left), static_cast<std::uint32_t>(merge.right));
-    std::size_t i = slot_of(pair, shift_);
-    while (slots_[i].pair != kNoPair && slots_[i].pair != pair) i = (i + 1) & (size - 1);
-    slots_[i] = {pair, static_cast<std::uint32_t>(rank), static_cast<std::uint32_t>(merge.result)};
-    result_of_rank_.push_back(static_cast<std::uint32_t>(merge.result));
-  }
+  return tokens;
 }
 
-const Bpe::Slot* Bpe::find(std::uint32_t left, std::uint32_t right) const {
-  const std::uint64_t pair = pair_of(left, right);
-  for (std::size_t i = slot_of(pair, shift_);; i = (i + 1) & (slots_.size() - 1)) {
-    if (slots_[i].pair == pair) return &slots_[i];
-    if (slots_[i].pair == kNoPair) return nullptr;
-  }
-}
+}  // namespace
+
+Bpe::Bpe(const TokenizerSpec& spec) : byte_token_(byte_tokens(spec)), merges_(spec), characters_(spec, merges_, byte_token_) {}
 
 void Bpe::encode(std::string_view piece, Workspace& workspace, std::vector<int>& ids) const {
-  if (piece.size() <= kShort) return encode_short(piece, ids);
-  encode_long(piece, workspace, ids);
+  HADAL_CHECK(piece.size() < (std::size_t{1} << 32), "tokenizer: a piece of ", piece.size(), " bytes, want less than 4 GiB");
+  if (workspace.token.size() < piece.size()) workspace.token.resize(std::max<std::size_t>(piece.size(), 256));
+  const std::size_t n = start(piece, workspace.token);
+  if (n <= kFew) return merge_few(workspace.token.data(), n, ids);
+  merge_many(workspace, n, ids);
 }
 
-void Bpe::encode_short(std::string_view piece, std::vector<int>& ids) const {
-  std::array<std::uint32_t, kShort + 1> token, rank;  // rank[i]: of the pair (i, i + 1)
-  std::size_t n = piece.size();
-  for (std::size_t i = 0; i < n; ++i) token[i] = byte_token_[static_cast<unsigned char>(piece[i])];
-  for (std::size_t i = 0; i + 1 < n; ++i) rank[i] = rank_of(token[i], token[i + 1]);
-  while (n > 1) {
-    const auto pairs_end = rank.begin() + static_cast<std::ptrdiff_t>(n - 1);
-    const auto best = std::min_element(rank.begin(), pairs_end);
-    if (*best == kNoRank) break;
-    const auto i = static_cast<std::size_t>(best - rank.begin());
-    token[i] = result_of_rank_[*best];
-    std::copy(token.begin() + static_cast<std::ptrdiff_t>(i + 2), token.begin() + static_cast<std::ptrdiff_t>(n), token.begin() + static_cast<std::ptrdiff_t>(i + 1));
-    std::copy(best + 1, pairs_end, best);
-    --n;
-    if (i + 1 < n) rank[i] = rank_of(token[i], token[i + 1]);
-    if (i > 0) rank[i - 1] = rank_of(token[i - 1], token[i]);
+/// The tokens that merging starts from; returns their number.
+std::size_t Bpe::start(std::string_view piece, std::vector<std::uint32_t>& tokens) const {
+  const char *p = piece.data(), *const end = p + piece.size();
+  std::size_t n = 0;
+  while (p < end) {
+    const auto byte = static_cast<unsigned char>(*p);
+    if (byte >= 0xC2 && byte < 0xF0) {
+      const CodePoint c = decode_utf8(p, end);
+      const std::uint32_t token = c.length > 0 ? characters_.of(c.value) : CharacterTokens::kNone;
+      if (token != CharacterTokens::kNone) {
+        tokens[n++] = token;
+        p += c.length;
+        continue;
+      }
+    }
+    tokens[n++] = byte_token_[byte];
+    ++p;
   }
-  ids.insert(ids.end(), token.begin(), token.begin() + static_cast<std::ptrdiff_t>(n));
+  return n;
 }
 
-void Bpe::encode_long(std::string_view piece, Workspace& w, std::vector<int>& ids) const {
-  HADAL_CHECK(piece.size() < kNoRank, "tokenizer: a piece of ", piece.size(), " bytes, want less than 4 GiB");
-  const auto n = static_cast<std::uint32_t>(piece.size());
-  w.token.resize(n);
+void Bpe::merge_few(std::uint32_t* token, std::size_t n, std::vector<int>& ids) const {
+  std::array<std::int32_t, kFew> pair;  // rank and place of the pair that starts at a place
+  std::array<std::uint8_t, kFew + 1> next, previous;
+  const auto pair_at = [&](std::size_t left, std::size_t right) {
+    return static_cast<std::int32_t>((merges_.rank(token[left], token[right]) << 6) | left);
+  };
+  for (std::size_t i = 0; i < n; ++i) {
+    next[i] = static_cast<std::uint8_t>(i + 1);
+    previous[i] = static_cast<std::uint8_t>(i - 1);
+    pair[i] = i + 1 < n ? pair_at(i, i + 1) : kNoPair;
+  }
+  for (;;) {
+    std::int32_t best = kNoPair;
+    for (std::size_t i = 0; i < n; ++i) best = std::min(best, pair[i]);
+    const std::uint32_t rank = static_cast<std::uint32_t>(best) >> 6;
+    if (rank == MergeTable::kNoRank) break;
+    const auto i = static_cast<std::size_t>(best & 63);
+    const std::size_t gone = next[i], right = next[gone];
+    token[i] = merges_.result(rank);
+    pair[gone] = kNoPair;
+    next[i] = static_cast<std::uint8_t>(right);
+    previous[right] = static_cast<std::uint8_t>(i);
+    pair[i] = right < n ? pair_at(i, right) : kNoPair;
+    if (i > 0) pair[previous[i]] = pair_at(previous[i], i);
+  }
+  for (std::size_t i = 0; i < n; i = next[i]) ids.push_back(static_cast<int>(token[i]));
+}
+
+void Bpe::merge_many(Workspace& w, std::size_t num_tokens, std::vector<int>& ids) const {
+  constexpr std::uint32_t kNoRank = MergeTable::kNoRank;
+  const auto n = static_cast<std::uint32_t>(num_tokens);
   w.rank.assign(n, kNoRank);
   w.next.resize(n);
   w.previous.resize(n);
   w.heap.clear();
+  // An entry is (rank, place of the left token). It is stale when the pair there has another rank by now.
+  const auto entry = [&](std::uint32_t i) { return (std::uint64_t{w.rank[i]} << 32) | i; };
   for (std::uint32_t i = 0; i < n; ++i) {
-    w.token[i] = byte_token_[static_cast<unsigned char>(piece[i])];
     w.next[i] = i + 1;
     w.previous[i] = i - 1;  // wraps for the first one, which nobody asks
-  }
-  // An entry is (rank, position of the left token). It is stale when the pair there has another rank by now.
-  const auto entry = [&](std::uint32_t i) { return (std::uint64_t{w.rank[i]} << 32) | i; };
-  for (std::uint32_t i = 0; i + 1 < n; ++i) {
-    w.rank[i] = rank_of(w.token[i], w.token[i + 1]);
+    if (i + 1 < n) w.rank[i] = merges_.rank(w.token[i], w.token[i + 1]);
     if (w.rank[i] != kNoRank) w.heap.push_back(entry(i));
   }
   std::make_heap(w.heap.begin(), w.heap.end(), std::greater<>());
   const auto renew = [&](std::uint32_t i) {
     const std::uint32_t right = w.next[i];
-    w.rank[i] = right < n ? rank_of(w.token[i], w.token[right]) : kNoRank;
+    w.rank[i] = right < n ? merges_.rank(w.token[i], w.token[right]) : kNoRank;
     if (w.rank[i] == kNoRank) return;
     w.heap.push_back(entry(i));
     std::push_heap(w.heap.begin(), w.heap.end(), std::greater<>());
@@ -113,7 +119,7 @@ void Bpe::encode_long(std::string_view piece, Workspace& w, std::vector<int>& id
     w.heap.pop_back();
     if (w.rank[i] != rank) continue;
     const std::uint32_t gone = w.next[i];
-    w.token[i] = result_of_rank_[rank];
+    w.token[i] = merges_.result(rank);
     w.rank[gone] = kNoRank;
     w.next[i] = w.next[gone];
     if (w.next[i] < n) w.previous[w.next[i]] = i;
