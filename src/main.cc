@@ -7,6 +7,7 @@
 #include "formats/cmd_inspect.h"
 #include "infer/cmd_generate.h"
 #include "nn/cmd_logits.h"
+#include "train/report.h"
 
 namespace hadal {
 namespace {
@@ -18,6 +19,7 @@ constexpr std::array kCommands{
     Command{"logits", "logits of a token sequence, for parity checks", cmd_logits},
     Command{"grad", "gradients of a token sequence, for parity checks", cmd_grad},
     Command{"inspect", "what a model folder, a config or a safetensors file holds", cmd_inspect},
+    Command{"report", "HTML report of a run folder", cmd_report},
 };
 
 }  // namespace
