@@ -5,6 +5,7 @@
 #include "analysis/bench/train_bench.h"
 #include "base/command.h"
 #include "formats/cmd_inspect.h"
+#include "infer/cmd_generate.h"
 #include "nn/cmd_logits.h"
 
 namespace hadal {
@@ -12,6 +13,7 @@ namespace {
 
 constexpr std::array kCommands{
     Command{"bench-train", "speed of training steps", bench_train},
+    Command{"generate", "continue a prompt", cmd_generate},
     Command{"init", "random weights in the Hugging Face layout", cmd_init},
     Command{"logits", "logits of a token sequence, for parity checks", cmd_logits},
     Command{"grad", "gradients of a token sequence, for parity checks", cmd_grad},
