@@ -179,9 +179,6 @@ struct Backward {
     lane_rows(dout_rows, dout, segment, key_head, lanes, block);
     lane_rows(out_rows, out, segment, key_head, lanes, block);
     lane_rows(lse_rows, heads_of_statistics(lse_HT), segment, key_head, lanes, block);
-    prefetch_lanes(q_rows, n.dk);
-    prefetch_lanes(dout_rows, n.dv);
-    prefetch_lanes(out_rows, n.dv);
     pack_by_query<W>(b.q, q_rows, n.dk);
     pack_by_query<W>(b.dout, dout_rows, n.dv);
     pack_by_query<W>(out_by_query, out_rows, n.dv);
@@ -286,9 +283,15 @@ void run_task(Exec& ex, int worker, const AttentionGrads& grads, const SharedPar
     prefetch_rows(key_rows.from_row(first), num);
     prefetch_rows(value_rows.from_row(first), num);
   };
+  const auto prefetch_queries = [&](index_t block) {
+    prefetch_block(in.q, segment, key_head, lanes, block);
+    prefetch_block(dout, segment, key_head, lanes, block);
+    prefetch_block(out, segment, key_head, lanes, block);
+  };
+  prefetch_queries(lanes.num_blocks() - 1);
   prefetch_keys(0);
-  for (index_t block = 0; block < lanes.num_blocks(); ++block)
-    backward.pack_queries(blocks[static_cast<std::size_t>(block)], out_by_query, block, dout, out, lse_HT);
+  alignas(64) float factors[kQueryLanes];
+  std::fill_n(factors, kQueryLanes, in.scale);
   const index_t own = key_rows.first_dim;
   for (index_t first = 0; first < segment.k_len; first += kKeyBlock) {
     keys.num = std::min(kKeyBlock, segment.k_len - first);
@@ -298,9 +301,20 @@ void run_task(Exec& ex, int worker, const AttentionGrads& grads, const SharedPar
     if constexpr (W::kPair == 2) pack_along_rows<W>(keys.k_along, n.dk_stride, key_rows.from_row(first), keys.num);
     if (first + kKeyBlock < segment.k_len) prefetch_keys(first + kKeyBlock);
     // The last block of queries sees every key: it goes first and assigns, the others add.
-    for (index_t block = lanes.num_blocks() - 1; block >= 0 && lanes.keys_seen_by_block(block) > first; --block)
-      backward.scores(scores, blocks[static_cast<std::size_t>(block)], keys, block, first,
-                      block + 1 < lanes.num_blocks());
+    for (index_t block = lanes.num_blocks() - 1; block >= 0 && lanes.keys_seen_by_block(block) > first; --block) {
+      const QueryBlock& b = blocks[static_cast<std::size_t>(block)];
+      if (first == 0) {
+        prefetch_queries(block - 1);
+        backward.pack_queries(b, out_by_query, block, dout, out, lse_HT);
+      }
+      const bool last = lanes.keys_seen_by_block(block) <= first + kKeyBlock;
+      if (last) prefetch_block<1>(grads.dq, segment, key_head, lanes, block);
+      backward.scores(scores, b, keys, block, first, block + 1 < lanes.num_blocks());
+      if (!last) continue;
+      T* rows[kQueryLanes];
+      lane_rows(rows, grads.dq, segment, key_head, lanes, block);
+      unpack_by_query(rows, b.dq, dk, factors);
+    }
     if (lanes.num_blocks() == 0) {
       std::fill_n(keys.dk, padded * n.dk_stride, 0.0F);
       std::fill_n(keys.dv, padded * n.dv_stride, 0.0F);
@@ -311,13 +325,6 @@ void run_task(Exec& ex, int worker, const AttentionGrads& grads, const SharedPar
       write_rows(grads.dk.at<T>(row, key_head), grads.dk.row_stride, keys.dk, n.dk_stride, keys.num, own, in.scale);
     if (shared.dim > 0)
       write_rows(shared.at(key_head, row), shared.dim, keys.dk + own, n.dk_stride, keys.num, shared.dim, in.scale);
-  }
-  alignas(64) float factors[kQueryLanes];
-  std::fill_n(factors, kQueryLanes, in.scale);
-  for (index_t block = 0; block < lanes.num_blocks(); ++block) {
-    T* rows[kQueryLanes];
-    lane_rows(rows, grads.dq, segment, key_head, lanes, block);
-    unpack_by_query(rows, blocks[static_cast<std::size_t>(block)].dq, dk, factors);
   }
 }
 

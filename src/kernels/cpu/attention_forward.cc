@@ -155,7 +155,6 @@ struct Forward {
   void begin(const ForwardBlock& b, index_t block) const {
     const T* rows[kQueryLanes];
     lane_rows(rows, in.q, segment, key_head, lanes, block);
-    prefetch_lanes(rows, in.q.dim);
     pack_by_query<W>(b.q, rows, in.q.dim);
     std::fill_n(b.shift, kQueryLanes, 0.0F);
     // Lanes without a query start in range and are never looked at.
@@ -229,20 +228,27 @@ void run_task(Exec& ex, int worker, Heads out, View lse_HT, const AttentionInput
     prefetch_rows(key_rows.from_row(first), num);
     prefetch_rows(value_rows.from_row(first), num);
   };
+  prefetch_block(in.q, segment, task.key_head, lanes, task.first_block);
   prefetch_keys(0);
-  for (index_t block = task.first_block; block < task.end_block; ++block)
-    forward.begin(blocks[static_cast<std::size_t>(block - task.first_block)], block);
   for (index_t first = 0; first < num_keys; first += kKeyBlock) {
     keys.num = std::min(kKeyBlock, num_keys - first);
     pack_rows<W>(keys.k, keys.k_stride, key_rows.from_row(first), keys.num, round_up(keys.num, kTileKeys));
     pack_along_rows<W>(keys.v, keys.v_stride, value_rows.from_row(first), keys.num);
     if (first + kKeyBlock < num_keys) prefetch_keys(first + kKeyBlock);
-    for (index_t block = task.first_block; block < task.end_block; ++block)
-      if (lanes.keys_seen_by_block(block) > first)
-        forward.add_keys(blocks[static_cast<std::size_t>(block - task.first_block)], keys, block, first);
+    for (index_t block = task.first_block; block < task.end_block; ++block) {
+      const ForwardBlock& b = blocks[static_cast<std::size_t>(block - task.first_block)];
+      if (first == 0) {
+        prefetch_block(in.q, segment, task.key_head, lanes, block + 1 < task.end_block ? block + 1 : -1);
+        forward.begin(b, block);
+      }
+      const index_t seen = lanes.keys_seen_by_block(block);
+      if (seen <= first) continue;
+      const bool last = seen <= first + kKeyBlock;
+      if (last) prefetch_block<1>(out, segment, task.key_head, lanes, block);
+      forward.add_keys(b, keys, block, first);
+      if (last) forward.end(b, block, out, lse_HT);
+    }
   }
-  for (index_t block = task.first_block; block < task.end_block; ++block)
-    forward.end(blocks[static_cast<std::size_t>(block - task.first_block)], block, out, lse_HT);
 }
 
 template <class W>

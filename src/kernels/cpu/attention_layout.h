@@ -75,10 +75,19 @@ inline void prefetch_rows(const RowSource<T>& rows, index_t num) {
   if (rows.first_dim > 0) prefetch_rows(rows.first, num, rows.first_stride * kBytes, rows.first_dim * kBytes);
   if (rows.second_dim > 0) prefetch_rows(rows.second, num, rows.second_stride * kBytes, rows.second_dim * kBytes);
 }
-template <int kWrite = 0, class T>
-inline void prefetch_lanes(T* const* rows, index_t dim) {
-  for (int lane = 0; lane < kQueryLanes; ++lane)
-    if (rows[lane] != nullptr) prefetch_rows<kWrite>(rows[lane], 1, 0, dim * static_cast<index_t>(sizeof(T)));
+/// The rows of one block of queries; none beyond the last block.
+template <int kWrite = 0, class Byte>
+inline void prefetch_block(const BasicHeads<Byte>& heads, const AttentionSegment& s, index_t key_head,
+                           const QueryLanes& lanes, index_t block) {
+  if (block < 0 || block >= lanes.num_blocks()) return;
+  const index_t first = std::max<index_t>(lanes.first_query(block), 0) / lanes.group;
+  const index_t last = (lanes.first_query(block) + kQueryLanes - 1) / lanes.group, element = bytes_of(heads.dtype, 1);
+  for (index_t h = 0; h < lanes.group; ++h) {
+    const auto* row =
+        heads.data +
+        ((s.q_begin + first) * heads.row_stride + (key_head * lanes.group + h) * heads.head_stride) * element;
+    prefetch_rows<kWrite>(row, last - first + 1, heads.row_stride * element, heads.dim * element);
+  }
 }
 
 template <class T>
