@@ -4,6 +4,7 @@
 
 #include "analysis/bench/train_bench.h"
 #include "base/command.h"
+#include "data/cmd_tokenizer.h"
 #include "formats/cmd_inspect.h"
 #include "infer/cmd_generate.h"
 #include "nn/cmd_logits.h"
@@ -18,6 +19,7 @@ constexpr std::array kCommands{
     Command{"init", "random weights in the Hugging Face layout", cmd_init},
     Command{"logits", "logits of a token sequence, for parity checks", cmd_logits},
     Command{"grad", "gradients of a token sequence, for parity checks", cmd_grad},
+    Command{"tokenizer", "train a tokenizer, encode and decode with one", cmd_tokenizer},
     Command{"inspect", "what a model folder, a config or a safetensors file holds", cmd_inspect},
     Command{"report", "HTML report of a run folder", cmd_report},
 };
