@@ -8,6 +8,7 @@
 #include "formats/cmd_inspect.h"
 #include "infer/cmd_generate.h"
 #include "nn/cmd_logits.h"
+#include "train/cmd_train.h"
 #include "train/report.h"
 
 namespace hadal {
@@ -15,6 +16,8 @@ namespace {
 
 constexpr std::array kCommands{
     Command{"bench-train", "speed of training steps", bench_train},
+    Command{"pretrain", "train a base model from text", cmd_pretrain},
+    Command{"extend", "longer context with YaRN, in phases", cmd_extend},
     Command{"generate", "continue a prompt", cmd_generate},
     Command{"init", "random weights in the Hugging Face layout", cmd_init},
     Command{"logits", "logits of a token sequence, for parity checks", cmd_logits},
