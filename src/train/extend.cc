@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "nn/weights.h"
+#include "train/report.h"
 
 namespace hadal {
 namespace {
@@ -92,7 +93,20 @@ RunResult run_extension(Exec& exec, const ExtendOptions& options, RunInputs inpu
     inputs.weights = result.model;
     summary[str_cat("phase_", i + 1)] = Measured(exec, inputs.config, result.model, precision).bits_by_position(inputs, options.run, last.seq_length);
   }
-  if (!options.needle.lengths.empty()) summary["needle_after"] = Measured(exec, inputs.config, result.model, precision).needles(inputs, options);
+  if (!options.needle.lengths.empty()) {
+    const JsonObject after = Measured(exec, inputs.config, result.model, precision).needles(inputs, options);
+    summary["needle_after"] = after;
+    // The last phase's report shows both grids.
+    const fs::path last_folder = folder / str_cat("phase-", options.phases.size());
+    JsonLog log(last_folder / "needle.jsonl");
+    const auto line = [](std::int64_t step, std::string_view label, JsonObject grid) {
+      grid["step"] = step, grid["label"] = label;
+      return grid;
+    };
+    log.write(line(0, "before", summary["needle_before"].as_object()));
+    log.write(line(last.steps, "after", after));
+    write_report(last_folder);
+  }
   write_file_atomically(folder / "extension.json", json_pretty(summary));
   return result;
 }

@@ -50,9 +50,9 @@ NeedleGrid needle_grid(Context& ctx, Model& model, const Tokenizer& tokenizer, c
                        std::uint64_t seed) {
   NeedleGrid grid{options.lengths, options.depths, {}};
   std::uint64_t trial = 0;
-  for (const int length : options.lengths) {
+  for (const double depth : options.depths) {
     std::vector<double>& row = grid.scores.emplace_back();
-    for (const double depth : options.depths) {
+    for (const int length : options.lengths) {
       double sum = 0;
       for (int i = 0; i < options.trials; ++i, ++trial) {
         const std::string number = std::to_string(10000 + random_below(seed, Stream::kSample, trial, 90000));
@@ -69,7 +69,7 @@ NeedleGrid needle_grid(Context& ctx, Model& model, const Tokenizer& tokenizer, c
         prompt.insert(prompt.end(), question.begin(), question.end());
         sum += share_found(ctx, model, std::move(prompt), answer);
       }
-      row.push_back(10 * sum / options.trials);
+      row.push_back(sum / options.trials);
     }
   }
   return grid;

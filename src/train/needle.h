@@ -25,12 +25,12 @@ struct NeedleOptions {
   }
 };
 
-/// Scores 0-10 by length and depth: ten times the share of the number's tokens that the model ranks first, each after the
-/// right ones before it. The haystack is text of the shard.
+/// Scores 0-1: the share of the number's tokens that the model ranks first, each after the right ones before it. The
+/// haystack is text of the shard.
 struct NeedleGrid {
   std::vector<int> lengths;
   std::vector<double> depths;
-  std::vector<std::vector<double>> scores;  // [length][depth]
+  std::vector<std::vector<double>> scores;  // [depth][length]
   JsonObject to_json() const;
 };
 NeedleGrid needle_grid(Context& ctx, Model& model, const Tokenizer& tokenizer, const TokenShard& haystack, const NeedleOptions& options,

@@ -31,7 +31,10 @@ std::optional<Tokenizer> DeepseekV3::tokenizer_;
 
 /// `n` bytes that are often, but not always, UTF-8.
 std::string random_text(std::uint64_t seed, std::size_t n) {
-  static const char* const kParts[] = {" ", "\n", "\r\n", "a", "The", "ing", "é", "中文", "の", "・", "゛", "🚀", "١", "12", "½", "...", "!\n", "\t", "\xC2\xA0", "\xE2\x80\xA8", "\xCC\x81", "<", "|>", "\xFF", "\xE4\xB8", "\x01"};
+  static const char* const kParts[] = {
+      " ",        "\n",           "\r\n",     "a", "The", "ing",  "é",        "中文", "の",
+      "・",       "゛",           "🚀",       "١", "12",  "½",    "...",      "!\n",  "\t",
+      "\xC2\xA0", "\xE2\x80\xA8", "\xCC\x81", "<", "|>",  "\xFF", "\xE4\xB8", "\x01"};
   std::string text;
   for (std::uint64_t i = 0; text.size() < n; ++i) {
     const std::uint64_t bits = random_bits(seed, Stream::kTest, i);
@@ -74,7 +77,9 @@ TEST_F(DeepseekV3, CacheChangesNothing) {
   Bpe::Workspace bpe_workspace;
   const Bpe bpe(tokenizer_->files().spec);
   std::vector<int> plain;
-  Splitter(tokenizer_->files().spec.splits).split(text, workspace, [&](std::string_view piece) { bpe.encode(piece, bpe_workspace, plain); });
+  Splitter(tokenizer_->files().spec.splits).split(text, workspace, [&](std::string_view piece) {
+    bpe.encode(piece, bpe_workspace, plain);
+  });
   EXPECT_EQ(plain, first);
 }
 
@@ -86,8 +91,9 @@ TEST_F(DeepseekV3, ControlTokensOnlyWhereAsked) {
 }
 
 TEST_F(DeepseekV3, SegmentsAreOneTextForSplitting) {
-  const std::vector<TextSegment> segments = {
-      {"<\uFF5CUser\uFF5C>", true}, {"he", false}, {"llo<\uFF5CUser\uFF5C>", false}, {" wor", false}, {"ld<\uFF5CAss", true}, {"istant\uFF5C>", true}};
+  const std::vector<TextSegment> segments = {{"<\uFF5CUser\uFF5C>", true},     {"he", false},
+                                             {"llo<\uFF5CUser\uFF5C>", false}, {" wor", false},
+                                             {"ld<\uFF5CAss", true},           {"istant\uFF5C>", true}};
   const std::vector<int> ids = tokenizer_->encode(segments);
   std::vector<int> expected = {128803};
   tokenizer_->encode_append("hello<\uFF5CUser\uFF5C> world", expected);
