@@ -47,14 +47,9 @@ template <class W, int kFirst, bool kMasked>
   Vec acc[kTileKeys][kQueryVecs - kFirst] = {};
   dot_tile<W>(acc, k, keys.k_stride, block.q + kFirst * kLanes, kQueryLanes, keys.dk_words);
   Vec p[kTileKeys][kQueryVecs];
+  weights_of<W, kFirst, kMasked>(p, acc, block.shift, c, threshold, group);
 #pragma GCC unroll 8
   for (int v = kFirst; v < kQueryVecs; ++v) {
-    const Vec shift = load(block.shift + v * kLanes);
-#pragma GCC unroll 8
-    for (int m = 0; m < kTileKeys; ++m) {
-      p[m][v] = exp2_of<W>(fma(acc[m][v - kFirst], splat(c), -shift));
-      if constexpr (kMasked) p[m][v] = keep_from(p[m][v], v * kLanes, threshold + m * group);
-    }
     float* sum = block.sum + v * kLanes;
     store(sum, load(sum) + (((p[0][v] + p[1][v]) + (p[2][v] + p[3][v])) + (p[4][v] + p[5][v])));
   }
@@ -170,16 +165,18 @@ struct Forward {
     T* rows[kQueryLanes];
     lane_rows(rows, out, segment, key_head, lanes, block);
     alignas(64) float factor[kQueryLanes];
-    for (int lane = 0; lane < kQueryLanes; ++lane) factor[lane] = 1.0F / b.sum[lane];
+    alignas(64) float lse[kQueryLanes];
+    for (int v = 0; v < kQueryLanes; v += kLanes) {
+      const Vec sum = load(b.sum + v);
+      store(factor + v, 1.0F / sum);
+      store(lse + v, (load(b.shift + v) + log2_of(sum)) * (1.0F / kLog2E));
+    }
     unpack_by_query(rows, b.out, in.v.dim, factor);
     if (lse_HT.empty()) return;
-    const Mat<float> lse = lse_HT.as<float>();
-    for (int lane = 0; lane < kQueryLanes; ++lane) {
-      const index_t query = lanes.first_query(block) + lane;
-      if (query < 0) continue;
-      const float value = (b.shift[lane] + std::log2(b.sum[lane])) / kLog2E;
-      lse(key_head * lanes.group + query % lanes.group, segment.q_begin + query / lanes.group) = value;
-    }
+    float* lse_rows[kQueryLanes];
+    lane_rows(lse_rows, heads_of_statistics(lse_HT), segment, key_head, lanes, block);
+    for (int lane = 0; lane < kQueryLanes; ++lane)
+      if (lse_rows[lane] != nullptr) *lse_rows[lane] = lse[lane];
   }
 };
 
@@ -223,21 +220,35 @@ void run_task(Exec& ex, int worker, Heads out, View lse_HT, const AttentionInput
   carve(Carver(ex.scratch(worker, bytes)));
 
   const Forward<W> forward{in, segment, task.key_head, lanes, in.scale * kLog2E, weights};
-  for (index_t block = task.first_block; block < task.end_block; ++block)
-    forward.begin(blocks[static_cast<std::size_t>(block - task.first_block)], block);
   const RowSource<T> key_rows = key_source<T>(in, segment, task.key_head),
                      value_rows = value_source<T>(in, segment, task.key_head);
   const index_t num_keys = lanes.keys_seen_by_block(task.end_block - 1);
+  const auto prefetch_keys = [&](index_t first) {
+    const index_t num = std::min(kKeyBlock, num_keys - first);
+    prefetch_rows(key_rows.from_row(first), num);
+    prefetch_rows(value_rows.from_row(first), num);
+  };
+  prefetch_block(in.q, segment, task.key_head, lanes, task.first_block);
+  prefetch_keys(0);
   for (index_t first = 0; first < num_keys; first += kKeyBlock) {
     keys.num = std::min(kKeyBlock, num_keys - first);
     pack_rows<W>(keys.k, keys.k_stride, key_rows.from_row(first), keys.num, round_up(keys.num, kTileKeys));
     pack_along_rows<W>(keys.v, keys.v_stride, value_rows.from_row(first), keys.num);
-    for (index_t block = task.first_block; block < task.end_block; ++block)
-      if (lanes.keys_seen_by_block(block) > first)
-        forward.add_keys(blocks[static_cast<std::size_t>(block - task.first_block)], keys, block, first);
+    if (first + kKeyBlock < num_keys) prefetch_keys(first + kKeyBlock);
+    for (index_t block = task.first_block; block < task.end_block; ++block) {
+      const ForwardBlock& b = blocks[static_cast<std::size_t>(block - task.first_block)];
+      if (first == 0) {
+        prefetch_block(in.q, segment, task.key_head, lanes, block + 1 < task.end_block ? block + 1 : -1);
+        forward.begin(b, block);
+      }
+      const index_t seen = lanes.keys_seen_by_block(block);
+      if (seen <= first) continue;
+      const bool last = seen <= first + kKeyBlock;
+      if (last) prefetch_block<1>(out, segment, task.key_head, lanes, block);
+      forward.add_keys(b, keys, block, first);
+      if (last) forward.end(b, block, out, lse_HT);
+    }
   }
-  for (index_t block = task.first_block; block < task.end_block; ++block)
-    forward.end(blocks[static_cast<std::size_t>(block - task.first_block)], block, out, lse_HT);
 }
 
 template <class W>

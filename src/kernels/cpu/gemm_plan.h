@@ -47,7 +47,7 @@ inline BlockSize choose_block(std::span<const GroupShape> groups, index_t n, int
   index_t most_rows = 0;
   for (const GroupShape& g : groups) most_rows = std::max(most_rows, g.m);
   block.rows = std::min(block.rows, divide_up(most_rows, kStrip) * kStrip);
-  while (count_tasks(groups, n, block) < 8 * threads) {
+  while (count_tasks(groups, n, block) < 2 * threads) {
     const bool can_rows = block.rows >= 2 * kLeastRows, can_columns = block.columns > kPanel;
     if (!can_rows && !can_columns) break;
     if (can_columns && (!can_rows || 2 * block.columns >= block.rows))
