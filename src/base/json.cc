@@ -286,7 +286,7 @@ void ObjectReader::reject(std::string_view key, std::string_view wanted) const {
 void ObjectReader::finish() const {
   std::string unknown;
   for (const auto& [key, value] : *object_)
-    if (const std::string_view k(key.data(), key.size()); !asked_.contains(k))
+    if (!value.is_null() && !asked_.contains(std::string_view(key.data(), key.size())))
       unknown += str_cat(unknown.empty() ? "" : ", ", json_excerpt(Json(key)));
   HADAL_CHECK(unknown.empty(), path_.empty() ? where_ : str_cat(where_, ": ", path_), ": unknown keys: ", unknown);
 }

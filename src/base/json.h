@@ -49,7 +49,7 @@ std::string json_excerpt(const Json& value);
 template <class T>
 T json_as(const Json& value, std::string_view at);
 
-/// Reads one object and notices which keys nobody asked for. null counts as an absent key. Messages are
+/// Reads one object and notices which keys nobody asked for. A null counts as an absent key throughout. Messages are
 /// "file: path.key: got ..., want ...". The object must outlive the reader.
 class ObjectReader {
  public:

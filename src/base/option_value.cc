@@ -3,19 +3,17 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <boost/json.hpp>
 #include <charconv>
 #include <cmath>
 #include <limits>
 #include <type_traits>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/options.h"
 
 namespace hadal {
 namespace {
-
-namespace json = boost::json;
 
 template <class T>
 struct Inner {
@@ -84,7 +82,7 @@ T parse_text(std::string_view text, std::string_view where) {
 }
 
 template <class T>
-T parse_json(const json::value& value, const std::string& where) {
+T parse_json(const Json& value, const std::string& where) {
   if constexpr (std::is_same_v<T, bool>) {
     if (value.is_bool()) return value.get_bool();
   } else if constexpr (std::is_same_v<T, double>) {
@@ -98,7 +96,7 @@ T parse_json(const json::value& value, const std::string& where) {
   } else {
     if (value.is_string()) return std::string(value.get_string());
   }
-  wrong<T>(where, json::serialize(value));
+  wrong<T>(where, json_excerpt(value));
 }
 
 template <class T>
@@ -106,9 +104,9 @@ std::string one_to_text(const T& value) {
   return fmt::format("{}", value);
 }
 
-void set_list(const OptionList& list, const json::value& value, const std::string& where) {
-  const json::array* const items = value.if_array();
-  HADAL_CHECK(items != nullptr, where, ": got ", json::serialize(value), ", want a list of objects");
+void set_list(const OptionList& list, const Json& value, const std::string& where) {
+  const JsonArray* const items = value.if_array();
+  HADAL_CHECK(items != nullptr, where, ": got ", json_excerpt(value), ", want a list of objects");
   list.resize(items->size());
   for (std::size_t i = 0; i < items->size(); ++i)
     list.element(i).read_json((*items)[i], fmt::format("{}[{}]", where, i));
@@ -120,10 +118,7 @@ void set_from_text(const OptionTarget& target, std::string_view text, std::strin
   const auto set = [&](const auto& into) {
     using Target = std::remove_cvref_t<decltype(into)>;
     if constexpr (std::is_same_v<Target, OptionList>) {
-      boost::system::error_code error;
-      const json::value value = json::parse(text, error);
-      HADAL_CHECK(!error, where, ": got \"", text, "\", want a JSON list of objects");
-      set_list(into, value, std::string(where));
+      set_list(into, parse_json(text, where), std::string(where));
     } else {
       using Held = std::remove_pointer_t<Target>;
       using T = typename Inner<Held>::Type;
@@ -146,7 +141,7 @@ void set_from_text(const OptionTarget& target, std::string_view text, std::strin
   std::visit(set, target);
 }
 
-void set_from_json(const OptionTarget& target, const json::value& value, const std::string& where) {
+void set_from_json(const OptionTarget& target, const Json& value, const std::string& where) {
   const auto set = [&](const auto& into) {
     using Target = std::remove_cvref_t<decltype(into)>;
     if constexpr (std::is_same_v<Target, OptionList>) {
@@ -157,8 +152,8 @@ void set_from_json(const OptionTarget& target, const json::value& value, const s
       if constexpr (Inner<Held>::kOptional) {
         *into = value.is_null() ? Held() : Held(parse_json<T>(value, where));
       } else if constexpr (Inner<Held>::kVector) {
-        const json::array* const items = value.if_array();
-        HADAL_CHECK(items != nullptr, where, ": got ", json::serialize(value), ", want a list");
+        const JsonArray* const items = value.if_array();
+        HADAL_CHECK(items != nullptr, where, ": got ", json_excerpt(value), ", want a list");
         into->clear();
         for (std::size_t i = 0; i < items->size(); ++i)
           into->push_back(parse_json<T>((*items)[i], fmt::format("{}[{}]", where, i)));
@@ -170,21 +165,21 @@ void set_from_json(const OptionTarget& target, const json::value& value, const s
   std::visit(set, target);
 }
 
-json::value to_json(const OptionTarget& target) {
-  const auto get = [](const auto& from) -> json::value {
+Json to_json(const OptionTarget& target) {
+  const auto get = [](const auto& from) -> Json {
     using Target = std::remove_cvref_t<decltype(from)>;
     if constexpr (std::is_same_v<Target, OptionList>) {
-      json::array items;
+      JsonArray items;
       for (std::size_t i = 0; i < from.size(); ++i) items.push_back(from.element(i).to_json());
       return items;
     } else {
       using Held = std::remove_pointer_t<Target>;
       if constexpr (Inner<Held>::kOptional) {
-        return from->has_value() ? json::value(**from) : json::value(nullptr);
+        return from->has_value() ? Json(**from) : Json(nullptr);
       } else if constexpr (Inner<Held>::kVector) {
-        return json::array(from->begin(), from->end());
+        return JsonArray(from->begin(), from->end());
       } else {
-        return json::value(*from);
+        return Json(*from);
       }
     }
   };

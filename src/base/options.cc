@@ -4,12 +4,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <boost/json.hpp>
+
+#include "base/json.h"
 
 namespace hadal {
 namespace {
-
-namespace json = boost::json;
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -24,11 +23,6 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     }
   }
   return row.back();
-}
-
-// As much of a value as a message needs.
-std::string excerpt(const json::value& value) {
-  return json::serialize(value).substr(0, 40);
 }
 
 }  // namespace
@@ -67,12 +61,12 @@ Option* OptionTable::find(std::string_view path) {
   return it == options_.end() ? nullptr : &*it;
 }
 
-void OptionTable::read_json(const json::value& config, const std::string& where) {
-  HADAL_CHECK(config.is_object(), where, ": got ", excerpt(config), ", want an object");
+void OptionTable::read_json(const Json& config, const std::string& where) {
+  HADAL_CHECK(config.is_object(), where, ": got ", json_excerpt(config), ", want an object");
   read_object(config.get_object(), "", where);
 }
 
-void OptionTable::read_object(const json::object& object, const std::string& prefix, const std::string& where) {
+void OptionTable::read_object(const JsonObject& object, const std::string& prefix, const std::string& where) {
   for (const auto& [key, value] : object) {
     const std::string path = prefix + std::string(key);
     const std::string place = str_cat(where, ": ", path);
@@ -81,7 +75,7 @@ void OptionTable::read_object(const json::object& object, const std::string& pre
       check_choice(*option, place);
       option->given = true;
     } else if (std::ranges::find(groups_, path, &Group::path) != groups_.end()) {
-      HADAL_CHECK(value.is_object(), place, ": got ", excerpt(value), ", want an object");
+      HADAL_CHECK(value.is_object(), place, ": got ", json_excerpt(value), ", want an object");
       read_object(value.get_object(), path + ".", where);
     } else {
       std::vector<std::string> known;
@@ -99,14 +93,14 @@ void OptionTable::check_choice(const Option& option, std::string_view where) {
               "\", want ", fmt::format("{}", fmt::join(option.traits.choices, "|")));
 }
 
-json::object OptionTable::to_json() const {
-  json::object root;
+JsonObject OptionTable::to_json() const {
+  JsonObject root;
   for (const Option& option : options_) {
-    json::object* at = &root;
+    JsonObject* at = &root;
     std::string_view path = option.path;
     for (std::size_t dot = path.find('.'); dot != std::string_view::npos; dot = path.find('.')) {
-      json::value& inner = (*at)[path.substr(0, dot)];
-      if (!inner.is_object()) inner = json::object();
+      Json& inner = (*at)[path.substr(0, dot)];
+      if (!inner.is_object()) inner = JsonObject();
       at = &inner.get_object();
       path.remove_prefix(dot + 1);
     }

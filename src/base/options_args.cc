@@ -3,19 +3,15 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <boost/json.hpp>
 #include <cctype>
 #include <cstdio>
-#include <fstream>
 #include <set>
-#include <sstream>
 
+#include "base/json.h"
 #include "base/options.h"
 
 namespace hadal {
 namespace {
-
-namespace json = boost::json;
 
 std::string flag_of(std::string_view path) {
   std::string flag = "--";
@@ -32,17 +28,6 @@ std::string word_name(const Option& option) {
   std::string name;
   for (const char c : option.path) name += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return name + (takes_many(option.target) ? "..." : "");
-}
-
-json::value read_config(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  HADAL_CHECK(in.good(), file, ": cannot be opened");
-  std::stringstream text;
-  text << in.rdbuf();
-  boost::system::error_code error;
-  json::value value = json::parse(text.str(), error);
-  HADAL_CHECK(!error, file, ": not JSON: ", error.message());
-  return value;
 }
 
 // The two columns of --help; a heading has no right one.
@@ -170,7 +155,7 @@ bool OptionTable::read_args(Args args, const VerbInfo& verb) {
     }
   }
   assign_words(words, assignments);
-  if (!config.empty()) read_json(read_config(config), config);
+  if (!config.empty()) read_json(read_json_file(config), config);
   assign(assignments);
   for (const Option& option : options_) {
     if (!option.traits.required || option.given) continue;

@@ -32,7 +32,8 @@ struct Fp8Config {
 struct ModelConfig {
   ModelType model_type = ModelType::kDeepseekV3;
   int vocab_size = 0, hidden_size = 0, intermediate_size = 0, num_hidden_layers = 0;
-  int num_attention_heads = 0, num_key_value_heads = 0, head_dim = 0;  // head_dim: filled in when the file leaves it out
+  int num_attention_heads = 0, num_key_value_heads = 0;
+  int head_dim = 0;  // filled in when the file leaves it out; 0 with latent attention
   int max_position_embeddings = 0;
   double rms_norm_eps = 1e-6, rope_theta = 10000, initializer_range = 0.02;
   RopeScaling rope_scaling;
@@ -59,14 +60,18 @@ struct ModelConfig {
   int qk_head_dim() const { return qk_nope_head_dim + qk_rope_head_dim; }
   /// Layers from num_hidden_layers on are MTP layers; they are MoE layers when the model has experts.
   bool is_moe_layer(int layer) const {
-    return n_routed_experts > 0 && layer >= first_k_dense_replace && (layer >= num_hidden_layers || layer % moe_layer_freq == 0);
+    return n_routed_experts > 0 && layer >= first_k_dense_replace &&
+           (layer >= num_hidden_layers || layer % moe_layer_freq == 0);
   }
 };
 
+/// "deepseek_v3" ...
 std::string_view model_type_name(ModelType type);
+/// The only entry of config.json's "architectures": "DeepseekV3ForCausalLM" ...
+std::string_view architecture_name(ModelType type);
 
-/// Parses and checks a config.json text. Every key must be known: used, or known to have no effect with the value it has
-/// (attention_dropout 0, hidden_act "silu", ...). Throws Error: file, key, got, wanted. `where` names the source.
+/// Parses and checks a config.json text. Every key must be known: used, or known to have no effect with the value it
+/// has (attention_dropout 0, hidden_act "silu", ...). Throws Error: file, key, got, wanted. `where` names the source.
 ModelConfig parse_model_config(std::string_view json_text, std::string_view where);
 /// `path`: a config.json or a folder that holds one.
 ModelConfig load_model_config(const std::filesystem::path& path);

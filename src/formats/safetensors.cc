@@ -117,17 +117,15 @@ ConstView StoredTensor::view() const {
 }
 
 struct SafetensorsFile::Impl {
-  MappedFile file;
+  std::optional<MappedFile> file;
   std::map<std::string, StoredTensor> tensors;
   std::map<std::string, std::string> metadata;
   std::vector<std::vector<std::byte>> copies;  // of misaligned tensors
+
+  void read(std::span<const std::byte> bytes, const std::string& where);
 };
 
-SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
-    : impl_(std::make_unique<Impl>(MappedFile(path), decltype(Impl::tensors){}, decltype(Impl::metadata){},
-                                   decltype(Impl::copies){})) {
-  const std::string where = path.string();
-  const std::span<const std::byte> bytes = impl_->file.bytes();
+void SafetensorsFile::Impl::read(std::span<const std::byte> bytes, const std::string& where) {
   std::uint64_t header_bytes = 0;
   HADAL_CHECK(bytes.size() >= sizeof header_bytes, where, ": got ", bytes.size(), " bytes, want at least 8");
   std::memcpy(&header_bytes, bytes.data(), sizeof header_bytes);
@@ -146,23 +144,31 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
     if (name == "__metadata__") {
       for (const auto& [k, v] : value.get_object()) {
         const std::string meta_key(k.data(), k.size());
-        impl_->metadata[meta_key] = json_as<std::string>(v, entry.at(meta_key));
+        metadata[meta_key] = json_as<std::string>(v, entry.at(meta_key));
       }
       continue;
     }
-    const auto place = impl_->tensors.emplace(name, StoredTensor{}).first;
+    const auto place = tensors.emplace(name, StoredTensor{}).first;
     ranges.push_back(read_entry(entry, place->first, data, place->second));
   }
   check_ranges(std::move(ranges), static_cast<index_t>(data.size()), where);
 
-  for (auto& [name, tensor] : impl_->tensors) {
+  for (auto& [name, tensor] : tensors) {
     const auto address = reinterpret_cast<std::uintptr_t>(tensor.data);
     if (address % static_cast<std::size_t>(bits_of(tensor.dtype) / 8) == 0) continue;
     const auto size = static_cast<std::size_t>(tensor.bytes());
-    tensor.data = impl_->copies.emplace_back(tensor.data, tensor.data + size).data();
+    tensor.data = copies.emplace_back(tensor.data, tensor.data + size).data();
   }
 }
 
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : impl_(std::make_unique<Impl>()) {
+  impl_->file.emplace(path);
+  impl_->read(impl_->file->bytes(), path.string());
+}
+SafetensorsFile::SafetensorsFile(std::span<const std::byte> bytes, std::string_view where)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->read(bytes, std::string(where));
+}
 SafetensorsFile::~SafetensorsFile() = default;
 SafetensorsFile::SafetensorsFile(SafetensorsFile&&) noexcept = default;
 SafetensorsFile& SafetensorsFile::operator=(SafetensorsFile&&) noexcept = default;

@@ -17,7 +17,8 @@ ConstView normed(Context& ctx, const Norm& norm, ConstView kept, ConstView x_TD)
 
 }  // namespace
 
-Block::Block(const ModelConfig& c, int layer, float softmax_factor, kernels::RopeStyle style, Precision precision, bool train) {
+Block::Block(const ModelConfig& c, int layer, float softmax_factor, kernels::RopeStyle style, Precision precision,
+             bool train) {
   const std::string prefix = str_cat("model.layers.", layer);
   const auto eps = static_cast<float>(c.rms_norm_eps);
   input_norm_ = Norm(prefix + ".input_layernorm", c.hidden_size, eps, precision, train);
@@ -32,8 +33,8 @@ Block::Block(const ModelConfig& c, int layer, float softmax_factor, kernels::Rop
     mlp_.emplace(std::vector<std::string>{prefix + ".mlp"}, c.hidden_size, c.intermediate_size, precision, train);
 }
 
-View Block::forward(Context& ctx, View x_TD, const ForwardBatch& batch, const BalancePolicy* balance, Saved* saved, LayerCache* cache,
-                    kernels::RouterChoice* routed) const {
+View Block::forward(Context& ctx, View x_TD, const ForwardBatch& batch, const BalancePolicy* balance, Saved* saved,
+                    LayerCache* cache, kernels::RouterChoice* routed) const {
   const ArenaScope scope(ctx.scratch);
   const index_t rows = x_TD.rows, cols = x_TD.cols;
   const bool keep_norms = saved != nullptr && !ctx.recompute.rmsnorm;
@@ -71,18 +72,25 @@ void Block::backward(Context& ctx, View dx_TD, const ForwardBatch& batch, const 
   // With deferred weight gradients the temporaries live until the caller has run them.
   const ArenaScope scope(ctx.scratch, ctx.deferred == nullptr);
   const View dh = ctx.temp(dx_TD.rows, dx_TD.cols);
+  // dx_TD changes below, but a deferred weight gradient still needs what it holds now.
+  const auto dy = [&]() -> ConstView {
+    if (ctx.deferred == nullptr) return dx_TD;
+    const View copy = ctx.temp(dx_TD.rows, dx_TD.cols);
+    kernels::convert(ctx.exec, copy, dx_TD);
+    return copy;
+  };
   {
     const ArenaScope part(ctx.scratch, ctx.deferred == nullptr);
     const ConstView h = normed(ctx, ffn_norm_, saved.h_ffn, saved.x_mid_TD);
     if (moe_)
-      moe_->backward(ctx, dh, dx_TD, h, saved.moe);
+      moe_->backward(ctx, dh, dy(), h, saved.moe);
     else
-      mlp_->backward(ctx, dh, dx_TD, h, Write::kAssign, saved.mlp);
+      mlp_->backward(ctx, dh, dy(), h, Write::kAssign, saved.mlp);
   }
   ffn_norm_.backward(ctx, dx_TD, dh, saved.x_mid_TD, saved.rstd_ffn, Write::kAdd);
 
   const ConstView h = normed(ctx, input_norm_, saved.h_attention, saved.x_in_TD);
-  attention_->backward(ctx, dh, dx_TD, h, batch, saved.attention);
+  attention_->backward(ctx, dh, dy(), h, batch, saved.attention);
   input_norm_.backward(ctx, dx_TD, dh, saved.x_in_TD, saved.rstd_attention, Write::kAdd);
 }
 

@@ -8,7 +8,7 @@ namespace hadal {
 
 /// What one block keeps: the residual stream at its two norms, and what its parts keep.
 struct BlockSaved {
-  ConstView x_in_TD, x_mid_TD;   // inputs of the two norms
+  ConstView x_in_TD, x_mid_TD;  // inputs of the two norms
   View rstd_attention, rstd_ffn;
   ConstView h_attention, h_ffn;  // outputs of the norms, unless recomputed
   AttentionSaved attention;
@@ -21,12 +21,13 @@ class Block {
  public:
   using Saved = BlockSaved;
   /// layer >= num_hidden_layers: the block of an MTP module.
-  Block(const ModelConfig& config, int layer, float softmax_factor, kernels::RopeStyle style, Precision precision, bool train);
+  Block(const ModelConfig& config, int layer, float softmax_factor, kernels::RopeStyle style, Precision precision,
+        bool train);
 
-  /// Returns the residual stream after the block: x_TD itself, changed in place, for inference; a new tensor in ctx.saved
-  /// when `saved` is given. `routed` receives the choice of experts when not null (MoE blocks).
-  View forward(Context& ctx, View x_TD, const ForwardBatch& batch, const BalancePolicy* balance, Saved* saved, LayerCache* cache,
-               kernels::RouterChoice* routed) const;
+  /// Returns the residual stream after the block: x_TD itself, changed in place, for inference; a new tensor in
+  /// ctx.saved when `saved` is given. `routed` receives the choice of experts when not null (MoE blocks).
+  View forward(Context& ctx, View x_TD, const ForwardBatch& batch, const BalancePolicy* balance, Saved* saved,
+               LayerCache* cache, kernels::RouterChoice* routed) const;
   /// In place: dx_TD becomes the gradient of the block's input.
   void backward(Context& ctx, View dx_TD, const ForwardBatch& batch, const Saved& saved);
   void visit_params(const ParamVisitor& v);

@@ -15,7 +15,9 @@ namespace {
 
 std::vector<int> parse_tokens(std::string_view text, const std::string& from, int vocab_size) {
   std::vector<int> tokens;
-  const auto is_separator = [](char c) { return c == ',' || c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == '[' || c == ']'; };
+  const auto is_separator = [](char c) {
+    return c == ',' || c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == '[' || c == ']';
+  };
   for (std::size_t i = 0; i < text.size();) {
     if (is_separator(text[i])) {
       ++i;
@@ -25,7 +27,8 @@ std::vector<int> parse_tokens(std::string_view text, const std::string& from, in
     const auto [end, error] = std::from_chars(text.data() + i, text.data() + text.size(), value);
     HADAL_CHECK(error == std::errc{} && (end == text.data() + text.size() || is_separator(*end)), from, ": \"",
                 text.substr(i, 20), "\" is no token id");
-    HADAL_CHECK(value >= 0 && value < vocab_size, from, ": token ", value, " is outside the vocabulary of ", vocab_size);
+    HADAL_CHECK(value >= 0 && value < vocab_size, from, ": token ", value, " is outside the vocabulary of ",
+                vocab_size);
     tokens.push_back(value);
     i = static_cast<std::size_t>(end - text.data());
   }
@@ -58,7 +61,8 @@ struct Session {
   Arena saved, scratch;
   Context ctx;
   Session(int threads, Precision precision)
-      : pool(threads), exec(pool, precision.compute == DType::kF64 ? Isa::kReference : chosen_isa()),
+      : pool(threads),
+        exec(pool, precision.compute == DType::kF64 ? Isa::kReference : chosen_isa()),
         ctx{exec, saved, scratch, precision, {}} {}
 };
 
@@ -134,7 +138,10 @@ int cmd_logits(Args args) {
     kernels::convert(s.exec, copy, v);
     result.push_back(to_write(std::move(name), copy));
   };
-  if (o.hidden) probe.hidden = [&](int layer, ConstView x) { keep(layer >= config.num_hidden_layers ? "mtp_hidden" : str_cat("hidden.", layer + 1), x); };
+  if (o.hidden)
+    probe.hidden = [&](int layer, ConstView x) {
+      keep(layer >= config.num_hidden_layers ? "mtp_hidden" : str_cat("hidden.", layer + 1), x);
+    };
   if (o.router)
     probe.router = [&](int layer, const kernels::RouterChoice& choice) {
       const std::string name = layer >= config.num_hidden_layers ? "mtp" : str_cat("router.", layer);
@@ -158,7 +165,8 @@ int cmd_logits(Args args) {
 
 int cmd_grad(Args args) {
   GradOptions o;
-  if (!parse_options(o, args, {.verb = "grad", .about = "gradient of the mean next-token loss for every parameter"})) return 0;
+  if (!parse_options(o, args, {.verb = "grad", .about = "gradient of the mean next-token loss for every parameter"}))
+    return 0;
   const ModelConfig config = load_model_config(o.model);
   Session s(o.threads, Precision::parse(o.precision));
   Model model(config, s.ctx.precision, true);
@@ -177,10 +185,12 @@ int cmd_grad(Args args) {
   LossPolicy policy;
   policy.loss_scale = 1.0 / static_cast<double>(num_tokens - 1);
   // Each loss is a mean over its own targets: MTP has one fewer.
-  if (o.mtp_weight > 0) policy.mtp_weight = {o.mtp_weight * static_cast<double>(num_tokens - 1) / static_cast<double>(num_tokens - 2)};
+  if (o.mtp_weight > 0)
+    policy.mtp_weight = {o.mtp_weight * static_cast<double>(num_tokens - 1) / static_cast<double>(num_tokens - 2)};
   const LossReport report = model.train_micro_batch(s.ctx, batch, policy);
   float loss = static_cast<float>(report.main / static_cast<double>(report.main_tokens));
-  if (!report.mtp.empty()) loss += static_cast<float>(o.mtp_weight * report.mtp[0] / static_cast<double>(report.mtp_tokens[0]));
+  if (!report.mtp.empty())
+    loss += static_cast<float>(o.mtp_weight * report.mtp[0] / static_cast<double>(report.mtp_tokens[0]));
 
   std::vector<TensorToWrite> result;
   result.push_back({"loss", DType::kF32, {1}, view_of(Mat<const float>{&loss, 1, 1, 1})});

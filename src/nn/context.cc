@@ -13,7 +13,9 @@ Precision Precision::parse(std::string_view name) {
 Precision Precision::for_inference(std::string_view name, const ModelConfig& config) {
   if (name != "fp8") return parse(name);
   const bool powers = config.fp8 && config.fp8->ue8m0_scales;
-  return {.compute = DType::kF32, .fp8_inputs = true, .fp8_input_scales = powers ? kernels::Scales::kPowerOfTwo : kernels::Scales::kF32};
+  return {.compute = DType::kF32,
+          .fp8_inputs = true,
+          .fp8_input_scales = powers ? kernels::Scales::kPowerOfTwo : kernels::Scales::kF32};
 }
 
 }  // namespace hadal

@@ -9,8 +9,8 @@
 
 namespace hadal {
 
-/// The dtype of every operand (DeepSeek-V3 report 3.3). Norm gains, router weights and statistics stay in f32 (f64 in the
-/// f64 recipe, which exists for gradient checks and runs on the reference kernels).
+/// The dtype of every operand (DeepSeek-V3 report 3.3). Norm gains, router weights and statistics stay in f32 (f64 in
+/// the f64 recipe, which exists for gradient checks and runs on the reference kernels).
 struct Precision {
   DType compute = DType::kF32;  // weights and activations: f32, bf16, f64
   bool fp8 = false;             // linear layers multiply E4M3 operands (compute is bf16 then)
@@ -28,9 +28,9 @@ struct Precision {
 
 /// What backward computes again instead of keeping it (DeepSeek-V3 report 3.2.3).
 struct Recompute {
-  bool rmsnorm = true;         // outputs of RMSNorm
-  bool mla_up = false;         // MLA up-projections (queries, keys, values of every head)
-  bool swiglu = true;          // outputs of SwiGLU
+  bool rmsnorm = true;  // outputs of RMSNorm
+  bool mla_up = false;  // MLA up-projections (queries, keys, values of every head)
+  bool swiglu = true;   // outputs of SwiGLU
 };
 
 /// A weight gradient that was put off: zero-bubble and DualPipe schedules run it when nothing else waits.

@@ -20,9 +20,14 @@ AnyView head(AnyView v, index_t h, index_t dim) {
 }  // namespace
 
 Gqa::Gqa(const ModelConfig& c, const std::string& prefix, kernels::RopeStyle style, Precision precision, bool train)
-    : heads_(c.num_attention_heads), kv_heads_(c.num_key_value_heads), dim_(c.head_dim), qk_norm_(c.model_type == ModelType::kQwen3),
+    : heads_(c.num_attention_heads),
+      kv_heads_(c.num_key_value_heads),
+      dim_(c.head_dim),
+      qk_norm_(c.model_type == ModelType::kQwen3),
       style_(style) {
-  qkv_ = Linear({{prefix + ".q_proj", heads_ * dim_}, {prefix + ".k_proj", kv_heads_ * dim_}, {prefix + ".v_proj", kv_heads_ * dim_}},
+  qkv_ = Linear({{prefix + ".q_proj", heads_ * dim_},
+                 {prefix + ".k_proj", kv_heads_ * dim_},
+                 {prefix + ".v_proj", kv_heads_ * dim_}},
                 c.hidden_size, precision, {.bias = c.attention_bias, .train = train});
   o_proj_ = Linear({{prefix + ".o_proj", c.hidden_size}}, heads_ * dim_, precision,
                    {.bias = c.o_proj_bias, .power_of_two = true, .train = train});
@@ -32,10 +37,13 @@ Gqa::Gqa(const ModelConfig& c, const std::string& prefix, kernels::RopeStyle sty
   }
 }
 
-void Gqa::forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& batch, Saved* saved, LayerCache* cache) const {
+void Gqa::forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& batch, Saved* saved,
+                  LayerCache* cache) const {
   const ArenaScope scope(ctx.scratch);
   const index_t num_tokens = h_TD.rows, qk_heads = heads_ + kv_heads_;
-  const auto buffer = [&](bool keep, index_t cols) { return keep ? ctx.keep(num_tokens, cols) : ctx.temp(num_tokens, cols); };
+  const auto buffer = [&](bool keep, index_t cols) {
+    return keep ? ctx.keep(num_tokens, cols) : ctx.temp(num_tokens, cols);
+  };
 
   const View qkv = buffer(saved != nullptr, qkv_.out());
   qkv_.forward(ctx, qkv, h_TD);
@@ -46,7 +54,8 @@ void Gqa::forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& b
     const View normed = buffer(saved != nullptr, qk_heads * dim_);
     rstd = saved != nullptr ? ctx.keep_wide(qk_heads, num_tokens) : View{};
     for (index_t h = 0; h < qk_heads; ++h)
-      (h < heads_ ? q_norm_ : k_norm_).forward(ctx, head(normed, h, dim_), rstd.empty() ? View{} : rstd.slice_rows(h, 1), head(qk, h, dim_));
+      (h < heads_ ? q_norm_ : k_norm_)
+          .forward(ctx, head(normed, h, dim_), rstd.empty() ? View{} : rstd.slice_rows(h, 1), head(qk, h, dim_));
     qk = normed;
   }
   kernels::rope(ctx.exec, heads_of(qk, qk_heads), batch.positions, batch.rope_table, style_, RopeDirection::kForward);
@@ -76,7 +85,8 @@ void Gqa::forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& b
   saved->out.save(ctx, out, ctx.precision.fp8 ? SavedActivation::Form::kE5M6 : SavedActivation::Form::kAsIs);
 }
 
-void Gqa::backward(Context& ctx, View dh_TD, ConstView dx_TD, ConstView h_TD, const ForwardBatch& batch, const Saved& saved) {
+void Gqa::backward(Context& ctx, View dh_TD, ConstView dx_TD, ConstView h_TD, const ForwardBatch& batch,
+                   const Saved& saved) {
   const index_t num_tokens = h_TD.rows, qk_heads = heads_ + kv_heads_;
 
   const ConstView out = saved.out.restore(ctx);
@@ -103,7 +113,8 @@ void Gqa::backward(Context& ctx, View dh_TD, ConstView dx_TD, ConstView h_TD, co
   if (qk_norm_)
     for (index_t h = 0; h < qk_heads; ++h)
       (h < heads_ ? q_norm_ : k_norm_)
-          .backward(ctx, head(dqkv, h, dim_), head(dqk, h, dim_), head(saved.latent, h, dim_), saved.rstd_q.slice_rows(h, 1), Write::kAssign);
+          .backward(ctx, head(dqkv, h, dim_), head(dqk, h, dim_), head(saved.latent, h, dim_),
+                    saved.rstd_q.slice_rows(h, 1), Write::kAssign);
 
   qkv_.backward_input(ctx, dh_TD, dqkv, Write::kAssign);
   qkv_.backward_weight(ctx, dqkv, h_TD);
@@ -122,6 +133,5 @@ void Gqa::refresh(Exec& ex) {
   qkv_.refresh(ex);
   o_proj_.refresh(ex);
 }
-
 
 }  // namespace hadal

@@ -11,7 +11,9 @@ using kernels::Fp8;
 using kernels::kFp8Tile;
 using kernels::Scales;
 
-index_t tiles(index_t n) { return (n + kFp8Tile - 1) / kFp8Tile; }
+index_t tiles(index_t n) {
+  return (n + kFp8Tile - 1) / kFp8Tile;
+}
 
 Fp8 quantize_rows(Context& ctx, ConstView x, Scales kind) {
   const Fp8 q{ctx.scratch.view(DType::kE4M3, x.rows, x.cols), ctx.scratch.mat<float>(x.rows, tiles(x.cols))};
@@ -30,8 +32,11 @@ Fp8 quantize_columns(Context& ctx, ConstView x, std::span<const index_t> offsets
 }  // namespace
 
 Linear::Linear(std::vector<LinearPart> parts, index_t in, Precision precision, Options options)
-    : parts_(std::move(parts)), options_(options), fp8_(precision.fp8 && options.allow_fp8),
-      fp8_inputs_(precision.fp8_inputs && options.allow_fp8 && options.allow_fp8_inputs), input_scales_(precision.fp8_input_scales) {
+    : parts_(std::move(parts)),
+      options_(options),
+      fp8_(precision.fp8 && options.allow_fp8),
+      fp8_inputs_(precision.fp8_inputs && options.allow_fp8 && options.allow_fp8_inputs),
+      input_scales_(precision.fp8_input_scales) {
   index_t rows = 0;
   for (const LinearPart& part : parts_) rows += part.rows;
   weight_ = Tensor(precision.compute, rows, in);
@@ -46,7 +51,9 @@ Linear::Linear(std::vector<LinearPart> parts, index_t in, Precision precision, O
   }
 }
 
-kernels::Fp8Const Linear::quantized_weight() const { return {codes_.view(), scales_.view().as<float>()}; }
+kernels::Fp8Const Linear::quantized_weight() const {
+  return {codes_.view(), scales_.view().as<float>()};
+}
 
 void Linear::refresh(Exec& ex) {
   if (fp8_)
@@ -64,7 +71,8 @@ void Linear::forward(Context& ctx, View y, ConstView x, Write write, std::span<c
     const View rounded = ctx.temp(x.rows, x.cols);
     kernels::fp8_dequantize_rows(ctx.exec, rounded, quantize_rows(ctx, x, input_scales_));
     const index_t one[] = {0, x.rows};
-    kernels::grouped_gemm_nt(ctx.exec, y, rounded, weight_.view(), offsets.empty() ? std::span<const index_t>(one) : offsets, write);
+    kernels::grouped_gemm_nt(ctx.exec, y, rounded, weight_.view(),
+                             offsets.empty() ? std::span<const index_t>(one) : offsets, write);
   } else if (offsets.empty()) {
     kernels::gemm_nt(ctx.exec, y, x, weight_.view(), write);
   } else {

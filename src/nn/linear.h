@@ -9,7 +9,8 @@
 
 namespace hadal {
 
-/// Rows of a weight that are one tensor on disk. Projections that read the same input are stacked and run as one product.
+/// Rows of a weight that are one tensor on disk. Projections that read the same input are stacked and run as one
+/// product.
 struct LinearPart {
   std::string name;  // Hugging Face name without ".weight"
   index_t rows = 0;
@@ -36,7 +37,8 @@ class Linear {
   View weight_grad() { return grad_.view(); }
 
   /// y (write) x W^T (+ b, with kAssign only). offsets: rows of each expert, empty for E = 1.
-  void forward(Context& ctx, View y, ConstView x, Write write = Write::kAssign, std::span<const index_t> offsets = {}) const;
+  void forward(Context& ctx, View y, ConstView x, Write write = Write::kAssign,
+               std::span<const index_t> offsets = {}) const;
   /// dx (write) dy W
   void backward_input(Context& ctx, View dx, ConstView dy, Write write, std::span<const index_t> offsets = {}) const;
   /// dW += dy^T x, db += sum of dy. With ctx.deferred: later; dy, x and offsets must live until then.

@@ -17,13 +17,18 @@ struct Mla::Latent {
 };
 
 Mla::Mla(const ModelConfig& c, const std::string& prefix, float softmax_factor, Precision precision, bool train)
-    : heads_(c.num_attention_heads), nope_(c.qk_nope_head_dim), rope_(c.qk_rope_head_dim), value_(c.v_head_dim),
-      rank_(c.kv_lora_rank), q_rank_(c.q_lora_rank),
+    : heads_(c.num_attention_heads),
+      nope_(c.qk_nope_head_dim),
+      rope_(c.qk_rope_head_dim),
+      value_(c.v_head_dim),
+      rank_(c.kv_lora_rank),
+      q_rank_(c.q_lora_rank),
       scale_(softmax_factor / std::sqrt(static_cast<float>(c.qk_head_dim()))) {
   const Linear::Options options{.train = train};
   const index_t q_width = heads_ * (nope_ + rope_);
   const auto eps = static_cast<float>(c.rms_norm_eps);
-  const LinearPart q_part = q_rank_ > 0 ? LinearPart{prefix + ".q_a_proj", q_rank_} : LinearPart{prefix + ".q_proj", q_width};
+  const LinearPart q_part =
+      q_rank_ > 0 ? LinearPart{prefix + ".q_a_proj", q_rank_} : LinearPart{prefix + ".q_proj", q_width};
   down_ = Linear({q_part, {prefix + ".kv_a_proj_with_mqa", rank_ + rope_}}, c.hidden_size, precision, options);
   if (q_rank_ > 0) {
     q_norm_ = Norm(prefix + ".q_a_layernorm", q_rank_, eps, precision, train);
@@ -31,7 +36,7 @@ Mla::Mla(const ModelConfig& c, const std::string& prefix, float softmax_factor, 
   }
   kv_norm_ = Norm(prefix + ".kv_a_layernorm", rank_, eps, precision, train);
   kv_up_ = Linear({{prefix + ".kv_b_proj", heads_ * (nope_ + value_)}}, rank_, precision,
-                   {.allow_fp8_inputs = false, .train = train});
+                  {.allow_fp8_inputs = false, .train = train});
   Linear::Options o_options = options;
   o_options.power_of_two = true;  // V3 report 3.3.3: inputs of the linear after attention
   o_proj_ = Linear({{prefix + ".o_proj", c.hidden_size}}, heads_ * value_, precision, o_options);
@@ -43,16 +48,16 @@ Mla::Latent Mla::split(View a) const {
 }
 
 /// Norms, up-projections and the rotation of q. The rotated key is left to the caller: it is done once, in place.
-void Mla::project(Context& ctx, const Latent& latent, View q, View kv, View q_normed, View kv_normed, View rstd_q, View rstd_kv,
-                  const ForwardBatch& batch) const {
+void Mla::project(Context& ctx, const Latent& latent, View q, View kv, View q_normed, View kv_normed, View rstd_q,
+                  View rstd_kv, const ForwardBatch& batch) const {
   if (q_rank_ > 0) {
     q_norm_.forward(ctx, q_normed, rstd_q, latent.q);
     q_up_.forward(ctx, q, q_normed);
   } else {
     kernels::convert(ctx.exec, q, latent.q);
   }
-  kernels::rope(ctx.exec, heads_of(q, heads_).slice_dim(nope_, rope_), batch.positions, batch.rope_table, RopeStyle::kInterleaved,
-                RopeDirection::kForward);
+  kernels::rope(ctx.exec, heads_of(q, heads_).slice_dim(nope_, rope_), batch.positions, batch.rope_table,
+                RopeStyle::kInterleaved, RopeDirection::kForward);
   kv_norm_.forward(ctx, kv_normed, rstd_kv, latent.kv);
   if (!kv.empty()) kv_up_.forward(ctx, kv, kv_normed);
 }
@@ -75,7 +80,8 @@ void Mla::attend_absorbed(Context& ctx, View out, ConstView q, ConstView latent_
   for (index_t h = 0; h < heads_; ++h) {
     const ConstView q_h = q.slice_cols(h * (nope_ + rope_), nope_ + rope_);
     const View to = q_latent.slice_cols(h * (rank_ + rope_), rank_ + rope_);
-    kernels::gemm_nn(ctx.exec, to.slice_cols(0, rank_), q_h.slice_cols(0, nope_), w_kv.slice_rows(h * (nope_ + value_), nope_));
+    kernels::gemm_nn(ctx.exec, to.slice_cols(0, rank_), q_h.slice_cols(0, nope_),
+                     w_kv.slice_rows(h * (nope_ + value_), nope_));
     kernels::convert(ctx.exec, to.slice_cols(rank_, rope_), q_h.slice_cols(nope_, rope_));
   }
   const ConstHeads latent = heads_of(latent_SC, 1);
@@ -91,10 +97,13 @@ void Mla::attend_absorbed(Context& ctx, View out, ConstView q, ConstView latent_
                      w_kv.slice_rows(h * (nope_ + value_) + nope_, value_));
 }
 
-void Mla::forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& batch, Saved* saved, LayerCache* cache) const {
+void Mla::forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& batch, Saved* saved,
+                  LayerCache* cache) const {
   const ArenaScope scope(ctx.scratch);
   const index_t num_tokens = h_TD.rows, q_width = heads_ * (nope_ + rope_), kv_width = heads_ * (nope_ + value_);
-  const auto buffer = [&](bool keep, index_t rows, index_t cols) { return keep ? ctx.keep(rows, cols) : ctx.temp(rows, cols); };
+  const auto buffer = [&](bool keep, index_t rows, index_t cols) {
+    return keep ? ctx.keep(rows, cols) : ctx.temp(rows, cols);
+  };
   const bool keep_up = saved != nullptr && !ctx.recompute.mla_up;
 
   const View a = buffer(saved != nullptr, num_tokens, down_.out());
@@ -106,7 +115,8 @@ void Mla::forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& b
   const View q = buffer(keep_up, num_tokens, q_width);
   View kv = cache == nullptr && !batch.absorbed ? buffer(keep_up, num_tokens, kv_width) : View{};
   const View q_normed = q_rank_ > 0 ? ctx.temp(num_tokens, q_rank_) : View{};
-  const View kv_normed = cache == nullptr ? ctx.temp(num_tokens, rank_) : cache->k.slice_rows(cache->length, num_tokens);
+  const View kv_normed =
+      cache == nullptr ? ctx.temp(num_tokens, rank_) : cache->k.slice_rows(cache->length, num_tokens);
   const View rstd_q = saved != nullptr && q_rank_ > 0 ? ctx.keep_wide(1, num_tokens) : View{};
   const View rstd_kv = saved != nullptr ? ctx.keep_wide(1, num_tokens) : View{};
   project(ctx, latent, q, kv, q_normed, kv_normed, rstd_q, rstd_kv, batch);
@@ -138,11 +148,12 @@ void Mla::forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& b
   saved->out.save(ctx, out, ctx.precision.fp8 ? SavedActivation::Form::kE5M6 : SavedActivation::Form::kAsIs);
 }
 
-void Mla::backward(Context& ctx, View dh_TD, ConstView dx_TD, ConstView h_TD, const ForwardBatch& batch, const Saved& saved) {
+void Mla::backward(Context& ctx, View dh_TD, ConstView dx_TD, ConstView h_TD, const ForwardBatch& batch,
+                   const Saved& saved) {
   const index_t num_tokens = h_TD.rows, q_width = heads_ * (nope_ + rope_), kv_width = heads_ * (nope_ + value_);
   // The saved latents are const; backward only reads them.
-  const Latent latent = split({const_cast<std::byte*>(saved.latent.data), saved.latent.dtype, saved.latent.rows, saved.latent.cols,
-                               saved.latent.stride});
+  const Latent latent = split({const_cast<std::byte*>(saved.latent.data), saved.latent.dtype, saved.latent.rows,
+                               saved.latent.cols, saved.latent.stride});
   const View q_normed = q_rank_ > 0 ? ctx.temp(num_tokens, q_rank_) : View{};
   const View kv_normed = ctx.temp(num_tokens, rank_);
   View q = saved.q, kv = saved.kv;
@@ -161,7 +172,8 @@ void Mla::backward(Context& ctx, View dh_TD, ConstView dx_TD, ConstView h_TD, co
   o_proj_.backward_weight(ctx, dx_TD, out);
 
   // attention; the gradient of the rotated key lands in its columns of da
-  const View da = ctx.temp(num_tokens, down_.out()), dq = ctx.temp(num_tokens, q_width), dkv = ctx.temp(num_tokens, kv_width);
+  const View da = ctx.temp(num_tokens, down_.out()), dq = ctx.temp(num_tokens, q_width),
+             dkv = ctx.temp(num_tokens, kv_width);
   const Latent dlatent = split(da);
   const Heads dk_and_v = heads_of(dkv, heads_);
   kernels::attention_backward(ctx.exec,
@@ -171,8 +183,8 @@ void Mla::backward(Context& ctx, View dh_TD, ConstView dx_TD, ConstView h_TD, co
                                .dv = dk_and_v.slice_dim(nope_, value_)},
                               heads_of(ConstView(dout), heads_), heads_of(out, heads_), saved.lse_HT,
                               inputs(q, kv, latent.key_rope, batch));
-  kernels::rope(ctx.exec, heads_of(dq, heads_).slice_dim(nope_, rope_), batch.positions, batch.rope_table, RopeStyle::kInterleaved,
-                RopeDirection::kBackward);
+  kernels::rope(ctx.exec, heads_of(dq, heads_).slice_dim(nope_, rope_), batch.positions, batch.rope_table,
+                RopeStyle::kInterleaved, RopeDirection::kBackward);
   kernels::rope(ctx.exec, heads_of(dlatent.key_rope, 1), batch.positions, batch.rope_table, RopeStyle::kInterleaved,
                 RopeDirection::kBackward);
 

@@ -11,16 +11,18 @@ class Mla final : public AttentionModule {
  public:
   Mla(const ModelConfig& config, const std::string& prefix, float softmax_factor, Precision precision, bool train);
 
-  void forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& batch, Saved* saved, LayerCache* cache) const override;
-  void backward(Context& ctx, View dh_TD, ConstView dx_TD, ConstView h_TD, const ForwardBatch& batch, const Saved& saved) override;
+  void forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& batch, Saved* saved,
+               LayerCache* cache) const override;
+  void backward(Context& ctx, View dh_TD, ConstView dx_TD, ConstView h_TD, const ForwardBatch& batch,
+                const Saved& saved) override;
   void visit_params(const ParamVisitor& v) override;
   void refresh(Exec& ex) override;
 
  private:
   struct Latent;
   Latent split(View a) const;
-  void project(Context& ctx, const Latent& latent, View q, View kv, View q_normed, View kv_normed, View rstd_q, View rstd_kv,
-               const ForwardBatch& batch) const;
+  void project(Context& ctx, const Latent& latent, View q, View kv, View q_normed, View kv_normed, View rstd_q,
+               View rstd_kv, const ForwardBatch& batch) const;
   kernels::AttentionInputs inputs(ConstView q, ConstView kv, ConstView key_rope, const ForwardBatch& batch) const;
   void attend_absorbed(Context& ctx, View out, ConstView q, ConstView latent_SC, ConstView key_rope_SR,
                        const ForwardBatch& batch) const;

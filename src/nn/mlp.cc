@@ -4,7 +4,8 @@
 
 namespace hadal {
 
-Mlp::Mlp(const std::vector<std::string>& prefixes, index_t hidden, index_t intermediate, Precision precision, bool train)
+Mlp::Mlp(const std::vector<std::string>& prefixes, index_t hidden, index_t intermediate, Precision precision,
+         bool train)
     : intermediate_(intermediate) {
   std::vector<LinearPart> gate_up, down;
   for (const std::string& prefix : prefixes) {
@@ -19,7 +20,8 @@ Mlp::Mlp(const std::vector<std::string>& prefixes, index_t hidden, index_t inter
   down_ = Linear(std::move(down), intermediate, precision, {.num_matrices = num_matrices, .train = train});
 }
 
-void Mlp::forward(Context& ctx, View y_TD, ConstView x_TD, Write write, Saved* saved, std::span<const index_t> offsets) const {
+void Mlp::forward(Context& ctx, View y_TD, ConstView x_TD, Write write, Saved* saved,
+                  std::span<const index_t> offsets) const {
   const ArenaScope scope(ctx.scratch);
   const bool compress = saved != nullptr && ctx.precision.fp8, keep = saved != nullptr && !compress;
   const bool keep_hidden = saved != nullptr && !ctx.recompute.swiglu;

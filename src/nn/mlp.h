@@ -9,8 +9,8 @@ struct MlpSaved {
   ConstView hidden;
 };
 
-/// SwiGLU feed-forward over one matrix or E experts: y += (silu(x W_gate^T) * (x W_up^T)) W_down^T. gate and up are stacked
-/// per expert and run as one product.
+/// SwiGLU feed-forward over one matrix or E experts: y += (silu(x W_gate^T) * (x W_up^T)) W_down^T. gate and up are
+/// stacked per expert and run as one product.
 class Mlp {
  public:
   using Saved = MlpSaved;
@@ -19,7 +19,8 @@ class Mlp {
   Mlp(const std::vector<std::string>& prefixes, index_t hidden, index_t intermediate, Precision precision, bool train);
 
   /// y_TD (write). offsets: rows of each expert (empty for one).
-  void forward(Context& ctx, View y_TD, ConstView x_TD, Write write, Saved* saved, std::span<const index_t> offsets = {}) const;
+  void forward(Context& ctx, View y_TD, ConstView x_TD, Write write, Saved* saved,
+               std::span<const index_t> offsets = {}) const;
   /// dx_TD (write)
   void backward(Context& ctx, View dx_TD, ConstView dy_TD, ConstView x_TD, Write write, const Saved& saved,
                 std::span<const index_t> offsets = {});

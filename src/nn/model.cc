@@ -20,10 +20,17 @@ void fill(View v, const std::function<double(index_t)>& value) {
     for (index_t c = 0; c < v.cols; ++c) {
       const double x = value(r * v.cols + c);
       switch (v.dtype) {
-        case DType::kF64: v.as<double>()(r, c) = x; break;
-        case DType::kF32: v.as<float>()(r, c) = static_cast<float>(x); break;
-        case DType::kBF16: v.as<bf16>()(r, c) = to_bf16(static_cast<float>(x)); break;
-        default: fail("parameters cannot be held in ", dtype_name(v.dtype));
+        case DType::kF64:
+          v.as<double>()(r, c) = x;
+          break;
+        case DType::kF32:
+          v.as<float>()(r, c) = static_cast<float>(x);
+          break;
+        case DType::kBF16:
+          v.as<bf16>()(r, c) = to_bf16(static_cast<float>(x));
+          break;
+        default:
+          fail("parameters cannot be held in ", dtype_name(v.dtype));
       }
     }
 }
@@ -53,7 +60,8 @@ void Model::ensure_positions(index_t positions) {
 SequenceCache Model::make_cache(index_t capacity) const {
   SequenceCache cache;
   cache.capacity = capacity;
-  const index_t k_width = config_.uses_mla() ? config_.kv_lora_rank : index_t{config_.num_key_value_heads} * config_.head_dim;
+  const index_t k_width =
+      config_.uses_mla() ? config_.kv_lora_rank : index_t{config_.num_key_value_heads} * config_.head_dim;
   const index_t v_width = config_.uses_mla() ? config_.qk_rope_head_dim : k_width;
   for (std::size_t layer = 0; layer < blocks_.size() + mtp_.size(); ++layer) {
     cache.storage.emplace_back(precision_.compute, capacity, k_width);
@@ -68,8 +76,8 @@ void Model::forward(Context& ctx, View hidden_TD, std::span<const int> ids, Sequ
   const auto num_tokens = static_cast<index_t>(ids.size());
   const index_t past = cache != nullptr ? cache->length : 0;
   HADAL_CHECK(num_tokens > 0, "forward: no tokens");
-  HADAL_CHECK(cache == nullptr || past + num_tokens <= cache->capacity, "context overflow: ", past, " cached + ", num_tokens,
-              " new tokens exceed the capacity ", cache != nullptr ? cache->capacity : 0);
+  HADAL_CHECK(cache == nullptr || past + num_tokens <= cache->capacity, "context overflow: ", past, " cached + ",
+              num_tokens, " new tokens exceed the capacity ", cache != nullptr ? cache->capacity : 0);
   ensure_positions(past + num_tokens);
   std::vector<int> positions(ids.size());
   std::iota(positions.begin(), positions.end(), narrow<int>(past));
@@ -99,7 +107,8 @@ void Model::logits(Context& ctx, View logits_TV, ConstView hidden_TD) const {
   kernels::gemm_nt(ctx.exec, logits_TV, hidden_TD, head_weight());
 }
 
-void Model::mtp_logits(Context& ctx, View logits_TV, ConstView states_TD, std::span<const int> ids, const ForwardProbe* probe) {
+void Model::mtp_logits(Context& ctx, View logits_TV, ConstView states_TD, std::span<const int> ids,
+                       const ForwardProbe* probe) {
   HADAL_CHECK(!mtp_.empty(), "mtp: this model has no MTP module (num_nextn_predict_layers is 0)");
   const index_t rows = states_TD.rows - 1;
   HADAL_CHECK(rows > 0, "mtp: needs at least two tokens, got ", states_TD.rows);
@@ -124,7 +133,9 @@ void Model::mtp_logits(Context& ctx, View logits_TV, ConstView states_TD, std::s
 }
 
 void Model::visit_params(const ParamVisitor& v) {
-  v(Param{.name = "model.embed_tokens.weight", .value = embedding_.view(), .grad = embedding_grad_.empty() ? View{} : embedding_grad_.view()});
+  v(Param{.name = "model.embed_tokens.weight",
+          .value = embedding_.view(),
+          .grad = embedding_grad_.empty() ? View{} : embedding_grad_.view()});
   for (Block& block : blocks_) block.visit_params(v);
   norm_.visit_params(v);
   if (head_) head_->visit_params(v);

@@ -25,19 +25,19 @@ struct ForwardProbe {
 
 /// How the losses of one micro-batch are weighed.
 struct LossPolicy {
-  double loss_scale = 1;          // 1 / number of target tokens of the whole step
+  double loss_scale = 1;           // 1 / number of target tokens of the whole step
   std::vector<double> mtp_weight;  // lambda / D of each depth; empty: MTP is left out
-  bool mtp_from_normed = true;    // h^0 after the final norm (as serving engines have it); false: before
+  bool mtp_from_normed = true;     // h^0 after the final norm (as serving engines have it); false: before
   BalancePolicy balance;
 };
 
 /// Sums over the micro-batch, in f64.
 struct LossReport {
-  double main = 0;                     // sum of cross-entropies
+  double main = 0;  // sum of cross-entropies
   index_t main_tokens = 0;
-  std::vector<double> mtp;             // per depth
+  std::vector<double> mtp;  // per depth
   std::vector<index_t> mtp_tokens;
-  double balance = 0;                  // as the balance losses return it, summed over layers
+  double balance = 0;                            // as the balance losses return it, summed over layers
   std::vector<std::vector<double>> expert_load;  // [MoE layer, MTP ones last][E] tokens routed
 };
 
@@ -50,14 +50,16 @@ class Model {
   const ModelConfig& config() const { return config_; }
   Precision precision() const { return precision_; }
 
-  /// hidden_TD (=) final normed states of `ids`. cache: nullptr, or where the past of this one sequence lies (rows are added).
-  /// absorbed: MLA attends in the latent space. The MTP input before the final norm goes to *unnormed when not null.
-  void forward(Context& ctx, View hidden_TD, std::span<const int> ids, SequenceCache* cache = nullptr, bool absorbed = false,
-               const ForwardProbe* probe = nullptr, View* unnormed = nullptr);
+  /// hidden_TD (=) final normed states of `ids`. cache: nullptr, or where the past of this one sequence lies (rows are
+  /// added). absorbed: MLA attends in the latent space. The MTP input before the final norm goes to *unnormed when not
+  /// null.
+  void forward(Context& ctx, View hidden_TD, std::span<const int> ids, SequenceCache* cache = nullptr,
+               bool absorbed = false, const ForwardProbe* probe = nullptr, View* unnormed = nullptr);
   /// Logits [rows, V] in f32 (f64) of final states.
   void logits(Context& ctx, View logits_TV, ConstView hidden_TD) const;
   /// MTP depth 1: logits for token i + 2 from states[i] and token i + 1; states [T, D], result [T - 1, V] (=).
-  void mtp_logits(Context& ctx, View logits_TV, ConstView states_TD, std::span<const int> ids, const ForwardProbe* probe = nullptr);
+  void mtp_logits(Context& ctx, View logits_TV, ConstView states_TD, std::span<const int> ids,
+                  const ForwardProbe* probe = nullptr);
   SequenceCache make_cache(index_t capacity) const;
 
   /// Forward and backward of a micro-batch; gradients are added.

@@ -9,17 +9,20 @@
 namespace hadal {
 namespace {
 
-Precision router_precision(Precision precision) { return {.compute = precision.wide()}; }
+Precision router_precision(Precision precision) {
+  return {.compute = precision.wide()};
+}
 
 float score_at(ConstView v, index_t t, index_t a) {
   return v.dtype == DType::kF64 ? static_cast<float>(v.as<double>()(t, a)) : v.as<float>()(t, a);
 }
 
 /// Drops (index -1, weight 0) the least certain choices of each group of experts beyond its capacity (V2 report 2.2.4).
-void drop_over_capacity(Mat<int> index_TA, View weight_TA, index_t num_experts, std::span<const index_t> sequence_begins,
-                        const BalancePolicy& policy) {
+void drop_over_capacity(Mat<int> index_TA, View weight_TA, index_t num_experts,
+                        std::span<const index_t> sequence_begins, const BalancePolicy& policy) {
   const index_t num_tokens = index_TA.rows, top_k = index_TA.cols, num_groups = policy.loss.num_groups;
-  const auto capacity = static_cast<std::size_t>(policy.capacity_factor * static_cast<double>(num_tokens * top_k) / static_cast<double>(num_groups));
+  const auto capacity = static_cast<std::size_t>(policy.capacity_factor * static_cast<double>(num_tokens * top_k) /
+                                                 static_cast<double>(num_groups));
   std::vector<std::vector<index_t>> choices(static_cast<std::size_t>(num_groups));  // t * A + a
   std::size_t sequence = 0;
   for (index_t t = 0; t < num_tokens; ++t) {
@@ -47,25 +50,32 @@ kernels::RouterPolicy router_policy(const ModelConfig& c) {
                                                             : kernels::TopkMethod::kGreedy;
   p.n_group = c.n_group, p.topk_group = c.topk_group, p.num_experts_per_tok = c.num_experts_per_tok;
   p.norm_topk_prob = c.norm_topk_prob && c.num_experts_per_tok > 1;
-  // As Hugging Face's modelling code: V3 always scales, V2 only when it does not normalise, the first DeepSeekMoE never.
-  const bool scales = c.model_type == ModelType::kDeepseekV3 || (c.model_type == ModelType::kDeepseekV2 && !p.norm_topk_prob);
+  // As Hugging Face's modelling code: V3 always scales, V2 only when it does not normalise, the first DeepSeekMoE
+  // never.
+  const bool scales =
+      c.model_type == ModelType::kDeepseekV3 || (c.model_type == ModelType::kDeepseekV2 && !p.norm_topk_prob);
   p.routed_scaling_factor = scales ? static_cast<float>(c.routed_scaling_factor) : 1.0F;
   return p;
 }
 
 Moe::Moe(const ModelConfig& c, const std::string& prefix, Precision precision, bool train)
-    : prefix_(prefix), num_experts_(c.n_routed_experts), policy_(router_policy(c)), has_shared_(c.n_shared_experts > 0) {
-  gate_ = Linear({{prefix + ".gate", num_experts_}}, c.hidden_size, router_precision(precision), {.allow_fp8 = false, .train = train});
+    : prefix_(prefix),
+      num_experts_(c.n_routed_experts),
+      policy_(router_policy(c)),
+      has_shared_(c.n_shared_experts > 0) {
+  gate_ = Linear({{prefix + ".gate", num_experts_}}, c.hidden_size, router_precision(precision),
+                 {.allow_fp8 = false, .train = train});
   if (policy_.topk_method == kernels::TopkMethod::kNoauxTc) bias_ = Tensor(DType::kF32, 1, num_experts_);
   std::vector<std::string> names;
   for (int e = 0; e < num_experts_; ++e) names.push_back(str_cat(prefix, ".experts.", e));
   experts_ = Mlp(names, c.hidden_size, c.moe_intermediate_size, precision, train);
   if (has_shared_)
-    shared_ = Mlp({prefix + ".shared_experts"}, c.hidden_size, index_t{c.n_shared_experts} * c.moe_intermediate_size, precision, train);
+    shared_ = Mlp({prefix + ".shared_experts"}, c.hidden_size, index_t{c.n_shared_experts} * c.moe_intermediate_size,
+                  precision, train);
 }
 
-void Moe::forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& batch, const BalancePolicy* balance, Saved* saved,
-                  kernels::RouterChoice* routed) const {
+void Moe::forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& batch, const BalancePolicy* balance,
+                  Saved* saved, kernels::RouterChoice* routed) const {
   const ArenaScope scope(ctx.scratch);
   const index_t num_tokens = h_TD.rows, top_k = policy_.num_experts_per_tok, hidden = h_TD.cols;
   Arena& arena = saved != nullptr || routed != nullptr ? ctx.saved : ctx.scratch;
@@ -98,7 +108,8 @@ void Moe::forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& b
   const View gathered = ctx.temp(num_slots, hidden);
   kernels::dispatch_gather(ctx.exec, gathered, h_TD, plan);
   const View expert_out = saved != nullptr ? ctx.keep(num_slots, hidden) : ctx.temp(num_slots, hidden);
-  experts_.forward(ctx, expert_out, gathered, Write::kAssign, saved != nullptr ? &saved->experts : nullptr, plan.offsets);
+  experts_.forward(ctx, expert_out, gathered, Write::kAssign, saved != nullptr ? &saved->experts : nullptr,
+                   plan.offsets);
   kernels::combine(ctx.exec, x_TD, expert_out, choice.weight_TA, plan);
   if (has_shared_) shared_.forward(ctx, x_TD, h_TD, Write::kAdd, saved != nullptr ? &saved->shared : nullptr);
 
@@ -115,9 +126,11 @@ void Moe::backward(Context& ctx, View dh_TD, ConstView dx_TD, ConstView h_TD, co
   else
     std::memset(dh_TD.data, 0, static_cast<std::size_t>(bytes_of(dh_TD.dtype, dh_TD.count())));
 
-  const View dexpert_out = ctx.temp(num_slots, hidden), dgathered = ctx.temp(num_slots, hidden), gathered = ctx.temp(num_slots, hidden);
+  const View dexpert_out = ctx.temp(num_slots, hidden), dgathered = ctx.temp(num_slots, hidden),
+             gathered = ctx.temp(num_slots, hidden);
   const View dweight = ctx.temp_wide(num_tokens, top_k);
-  kernels::combine_backward(ctx.exec, dexpert_out, dweight, dx_TD, saved.expert_out_SD, saved.choice.weight_TA, saved.plan);
+  kernels::combine_backward(ctx.exec, dexpert_out, dweight, dx_TD, saved.expert_out_SD, saved.choice.weight_TA,
+                            saved.plan);
   kernels::dispatch_gather(ctx.exec, gathered, h_TD, saved.plan);
   experts_.backward(ctx, dgathered, dexpert_out, gathered, Write::kAssign, saved.experts, saved.plan.offsets);
   kernels::dispatch_gather_backward(ctx.exec, dh_TD, dgathered, saved.plan);
@@ -134,7 +147,11 @@ void Moe::backward(Context& ctx, View dh_TD, ConstView dx_TD, ConstView h_TD, co
 void Moe::visit_params(const ParamVisitor& v) {
   gate_.visit_params(v);
   if (!bias_.empty())
-    v(Param{.name = prefix_ + ".gate.e_score_correction_bias", .is_vector = true, .value = bias_.view(), .grad = {}, .trainable = false});
+    v(Param{.name = prefix_ + ".gate.e_score_correction_bias",
+            .is_vector = true,
+            .value = bias_.view(),
+            .grad = {},
+            .trainable = false});
   experts_.visit_params(v);
   if (has_shared_) shared_.visit_params(v);
 }

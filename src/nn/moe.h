@@ -9,9 +9,10 @@ namespace hadal {
 /// How training steers the load of experts; inference leaves all of it off.
 struct BalancePolicy {
   kernels::BalanceLossConfig loss;
-  double loss_scale = 1;       // of the gradient: 1 / micro-batches of the step
-  double capacity_factor = 0;  // > 0: each group of experts (loss.num_groups) takes at most this times its fair share (V2 2.2.4)
-  double keep_rate = 0.1;      // of sequences that capacity never drops from
+  double loss_scale = 1;  // of the gradient: 1 / micro-batches of the step
+  double capacity_factor =
+      0;  // > 0: each group of experts (loss.num_groups) takes at most this times its fair share (V2 2.2.4)
+  double keep_rate = 0.1;  // of sequences that capacity never drops from
 };
 
 /// What one MoE layer did in one forward pass; the trainer reads it.
@@ -25,16 +26,16 @@ struct MoeSaved {
   double balance_loss = 0;
 };
 
-/// A mixture of routed and shared experts (DeepSeekMoE; V1 3, V2 2.2, V3 2.1.2). GShard top-2 and Switch top-1 are the same
-/// module with other settings.
+/// A mixture of routed and shared experts (DeepSeekMoE; V1 3, V2 2.2, V3 2.1.2). GShard top-2 and Switch top-1 are the
+/// same module with other settings.
 class Moe {
  public:
   using Saved = MoeSaved;
   Moe(const ModelConfig& config, const std::string& prefix, Precision precision, bool train);
 
   /// x_TD += moe(h_TD). `balance`: nullptr outside training. `routed`: not null: receives the choice (inference too).
-  void forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& batch, const BalancePolicy* balance, Saved* saved,
-               kernels::RouterChoice* routed) const;
+  void forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& batch, const BalancePolicy* balance,
+               Saved* saved, kernels::RouterChoice* routed) const;
   /// dh_TD (=)
   void backward(Context& ctx, View dh_TD, ConstView dx_TD, ConstView h_TD, const Saved& saved);
   void visit_params(const ParamVisitor& v);

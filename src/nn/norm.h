@@ -26,7 +26,10 @@ class Norm {
   }
   template <class V>
   void visit_params(V&& v) {
-    v(Param{.name = name_ + ".weight", .is_vector = true, .value = gain_.view(), .grad = grad_.empty() ? View{} : grad_.view()});
+    v(Param{.name = name_ + ".weight",
+            .is_vector = true,
+            .value = gain_.view(),
+            .grad = grad_.empty() ? View{} : grad_.view()});
   }
 
  private:

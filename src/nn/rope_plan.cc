@@ -7,7 +7,9 @@
 namespace hadal {
 namespace {
 
-double yarn_gain(double factor, double coefficient) { return factor <= 1 ? 1.0 : 0.1 * coefficient * std::log(factor) + 1.0; }
+double yarn_gain(double factor, double coefficient) {
+  return factor <= 1 ? 1.0 : 0.1 * coefficient * std::log(factor) + 1.0;
+}
 
 /// YaRN as DeepSeek's precompute_freqs_cis has it: a ramp over the pair index.
 void apply_yarn(std::vector<double>& frequency, const ModelConfig& c, double original) {
@@ -39,8 +41,10 @@ RopePlan make_rope_plan(const ModelConfig& c) {
   const int dim = c.uses_mla() ? c.qk_rope_head_dim : c.head_dim;
   RopePlan plan;
   plan.style = c.uses_mla() ? kernels::RopeStyle::kInterleaved : kernels::RopeStyle::kHalfSplit;
-  for (int i = 0; i < dim; i += 2) plan.inverse_frequency.push_back(std::pow(c.rope_theta, -static_cast<double>(i) / dim));
-  const double original = s.original_max_position_embeddings > 0 ? s.original_max_position_embeddings : c.max_position_embeddings;
+  for (int i = 0; i < dim; i += 2)
+    plan.inverse_frequency.push_back(std::pow(c.rope_theta, -static_cast<double>(i) / dim));
+  const double original =
+      s.original_max_position_embeddings > 0 ? s.original_max_position_embeddings : c.max_position_embeddings;
   if (s.type == "default") return plan;
   if (s.type == "linear") {
     for (double& f : plan.inverse_frequency) f /= s.factor;

@@ -3,8 +3,8 @@
 
 namespace hadal {
 
-/// An activation kept from forward to backward: as it is, or compressed as the V3 recipe says (report 3.3.3): E5M6 for the
-/// input of the projection after attention, E4M3 for the input of SwiGLU.
+/// An activation kept from forward to backward: as it is, or compressed as the V3 recipe says (report 3.3.3): E5M6 for
+/// the input of the projection after attention, E4M3 for the input of SwiGLU.
 class SavedActivation {
  public:
   enum class Form : std::uint8_t { kAsIs, kE5M6, kE4M3 };
@@ -16,7 +16,7 @@ class SavedActivation {
 
  private:
   Form form_ = Form::kAsIs;
-  ConstView value_;   // kAsIs: x; else the codes
+  ConstView value_;  // kAsIs: x; else the codes
   View scales_;
 };
 

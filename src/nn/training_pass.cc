@@ -29,7 +29,8 @@ std::vector<int> shifted(std::span<const int> values, std::span<const index_t> b
 
 double total(ConstView row) {
   double sum = 0;
-  for (index_t i = 0; i < row.cols; ++i) sum += row.dtype == DType::kF64 ? row.as<double>()(0, i) : row.as<float>()(0, i);
+  for (index_t i = 0; i < row.cols; ++i)
+    sum += row.dtype == DType::kF64 ? row.as<double>()(0, i) : row.as<float>()(0, i);
   return sum;
 }
 
@@ -41,7 +42,8 @@ index_t count_targets(std::span<const int> targets) {
 
 void add_load(LossReport& report, const MoeSaved& saved) {
   std::vector<double> load(saved.plan.offsets.size() - 1);
-  for (std::size_t e = 0; e < load.size(); ++e) load[e] = static_cast<double>(saved.plan.offsets[e + 1] - saved.plan.offsets[e]);
+  for (std::size_t e = 0; e < load.size(); ++e)
+    load[e] = static_cast<double>(saved.plan.offsets[e + 1] - saved.plan.offsets[e]);
   report.expert_load.push_back(std::move(load));
   report.balance += saved.balance_loss;
 }
@@ -50,8 +52,9 @@ void add_load(LossReport& report, const MoeSaved& saved) {
 
 ForwardBatch Model::forward_batch(const Batch& batch, std::span<const kernels::AttentionSegment> segments) {
   const std::size_t num_tokens = batch.ids.size();
-  HADAL_CHECK(num_tokens > 0 && batch.targets.size() == num_tokens && batch.positions.size() == num_tokens, "batch: ", num_tokens,
-              " ids, ", batch.targets.size(), " targets, ", batch.positions.size(), " positions");
+  HADAL_CHECK(num_tokens > 0 && batch.targets.size() == num_tokens && batch.positions.size() == num_tokens,
+              "batch: ", num_tokens, " ids, ", batch.targets.size(), " targets, ", batch.positions.size(),
+              " positions");
   int last = 0;
   for (const int p : batch.positions) last = std::max(last, p);
   ensure_positions(index_t{last} + 1);
@@ -60,7 +63,8 @@ ForwardBatch Model::forward_batch(const Batch& batch, std::span<const kernels::A
 
 LossReport Model::train_micro_batch(Context& ctx, const Batch& batch, const LossPolicy& policy) {
   HADAL_CHECK(!embedding_grad_.empty(), "train: this model was built for inference");
-  HADAL_CHECK(policy.mtp_weight.size() <= mtp_.size(), "train: ", policy.mtp_weight.size(), " MTP weights for ", mtp_.size(), " modules");
+  HADAL_CHECK(policy.mtp_weight.size() <= mtp_.size(), "train: ", policy.mtp_weight.size(), " MTP weights for ",
+              mtp_.size(), " modules");
   ctx.saved.reset();
   ctx.scratch.reset();
   const auto num_tokens = static_cast<index_t>(batch.ids.size());
@@ -98,8 +102,8 @@ LossReport Model::train_micro_batch(Context& ctx, const Batch& batch, const Loss
 
   // Losses; each writes the gradient of its own state.
   const View loss = ctx.temp_wide(1, num_tokens), dfinal = ctx.temp(num_tokens, hidden);
-  kernels::linear_cross_entropy(ctx.exec, {.loss_T = loss, .dx_TD = dfinal, .dw_VD = head_grad(), .argmax_T = {}}, final, head_weight(),
-                                batch.targets, policy.loss_scale);
+  kernels::linear_cross_entropy(ctx.exec, {.loss_T = loss, .dx_TD = dfinal, .dw_VD = head_grad(), .argmax_T = {}},
+                                final, head_weight(), batch.targets, policy.loss_scale);
   report.main = total(loss), report.main_tokens = count_targets(batch.targets);
 
   // Backward: MTP from the deepest module up. dstate: gradient of h^{k}, from module k + 1.
@@ -107,15 +111,19 @@ LossReport Model::train_micro_batch(Context& ctx, const Batch& batch, const Loss
   View dstate{};
   report.mtp.resize(depths), report.mtp_tokens.resize(depths);
   for (std::size_t k = depths; k-- > 0;) {
-    const View normed = ctx.temp(num_tokens, hidden), dnormed = ctx.temp(num_tokens, hidden), rstd_out = ctx.temp_wide(1, num_tokens);
+    const View normed = ctx.temp(num_tokens, hidden), dnormed = ctx.temp(num_tokens, hidden),
+               rstd_out = ctx.temp_wide(1, num_tokens);
     mtp_[k].head_norm().forward(ctx, normed, rstd_out, mtp_saved[k].x_TD);
-    kernels::linear_cross_entropy(ctx.exec, {.loss_T = loss, .dx_TD = dnormed, .dw_VD = head_grad(), .argmax_T = {}}, normed, head_weight(),
-                                  mtp_targets[k], policy.loss_scale * policy.mtp_weight[k]);
+    kernels::linear_cross_entropy(ctx.exec, {.loss_T = loss, .dx_TD = dnormed, .dw_VD = head_grad(), .argmax_T = {}},
+                                  normed, head_weight(), mtp_targets[k], policy.loss_scale * policy.mtp_weight[k]);
     report.mtp[k] = total(loss), report.mtp_tokens[k] = count_targets(mtp_targets[k]);
     const View dx = dstate.empty() ? ctx.temp(num_tokens, hidden) : dstate;
-    mtp_[k].head_norm().backward(ctx, dx, dnormed, mtp_saved[k].x_TD, rstd_out, dstate.empty() ? Write::kAssign : Write::kAdd);
+    mtp_[k].head_norm().backward(ctx, dx, dnormed, mtp_saved[k].x_TD, rstd_out,
+                                 dstate.empty() ? Write::kAssign : Write::kAdd);
     const View dembedding = ctx.temp(num_tokens, hidden);
-    const View dinput = k > 0 ? ctx.scratch.zeros(precision_.compute, num_tokens, hidden) : policy.mtp_from_normed ? dfinal : dunnormed;
+    const View dinput = k > 0                    ? ctx.scratch.zeros(precision_.compute, num_tokens, hidden)
+                        : policy.mtp_from_normed ? dfinal
+                                                 : dunnormed;
     mtp_[k].backward(ctx, dembedding, dinput, dx, fb, mtp_saved[k]);
     kernels::embedding_backward(ctx.exec, embedding_grad_.view(), dembedding, mtp_ids[k]);
     dstate = dinput;
@@ -137,7 +145,8 @@ void Model::evaluate(Context& ctx, View loss_T, const Batch& batch, std::span<in
   kernels::embedding_forward(ctx.exec, x, embedding_.view(), batch.ids);
   for (Block& block : blocks_) block.forward(ctx, x, fb, nullptr, nullptr, nullptr, nullptr);
   norm_.forward(ctx, final, {}, x);
-  kernels::linear_cross_entropy(ctx.exec, {.loss_T = loss_T, .dx_TD = {}, .dw_VD = {}, .argmax_T = argmax_T}, final, head_weight(), batch.targets, 1);
+  kernels::linear_cross_entropy(ctx.exec, {.loss_T = loss_T, .dx_TD = {}, .dw_VD = {}, .argmax_T = argmax_T}, final,
+                                head_weight(), batch.targets, 1);
 }
 
 }  // namespace hadal

@@ -21,15 +21,18 @@ bool is_known_copy(const ModelConfig& c, const std::string& name) {
   return false;
 }
 
-std::string shape_text(const std::vector<index_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+std::string shape_text(const std::vector<index_t>& shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
 
 /// FP8 codes times the scales of their blocks (ragged at the edges), to any float dtype.
 void dequantize(const View& value, ConstView codes, ConstView scales, const Fp8Config& fp8, std::string_view name) {
   const index_t block_rows = (codes.rows + fp8.block_rows - 1) / fp8.block_rows;
   const index_t block_cols = (codes.cols + fp8.block_cols - 1) / fp8.block_cols;
-  HADAL_CHECK(scales.rows == block_rows && scales.cols == block_cols, name, "_scale_inv: got ", scales.rows, " x ", scales.cols,
-              " scales, want ", block_rows, " x ", block_cols);
-  HADAL_CHECK(scales.dtype == DType::kF32 || scales.dtype == DType::kUE8M0, name, "_scale_inv: got ", dtype_name(scales.dtype), ", want f32 or ue8m0");
+  HADAL_CHECK(scales.rows == block_rows && scales.cols == block_cols, name, "_scale_inv: got ", scales.rows, " x ",
+              scales.cols, " scales, want ", block_rows, " x ", block_cols);
+  HADAL_CHECK(scales.dtype == DType::kF32 || scales.dtype == DType::kUE8M0, name, "_scale_inv: got ",
+              dtype_name(scales.dtype), ", want f32 or ue8m0");
   const auto scale_at = [&](index_t r, index_t c) {
     return scales.dtype == DType::kF32 ? scales.as<float>()(r, c) : to_f32(scales.as<ue8m0>()(r, c));
   };
@@ -40,9 +43,15 @@ void dequantize(const View& value, ConstView codes, ConstView scales, const Fp8C
     for (index_t c = 0; c < codes.cols; ++c) {
       const float x = code_value[from(r, c).bits] * scale_at(r / fp8.block_rows, c / fp8.block_cols);
       switch (value.dtype) {
-        case DType::kF64: value.as<double>()(r, c) = x; break;
-        case DType::kF32: value.as<float>()(r, c) = x; break;
-        default: value.as<bf16>()(r, c) = to_bf16(x); break;
+        case DType::kF64:
+          value.as<double>()(r, c) = x;
+          break;
+        case DType::kF32:
+          value.as<float>()(r, c) = x;
+          break;
+        default:
+          value.as<bf16>()(r, c) = to_bf16(x);
+          break;
       }
     }
 }
@@ -61,7 +70,8 @@ void load_weights(Model& model, Exec& ex, const std::filesystem::path& folder) {
     }
     used.insert(p.name);
     const StoredTensor& stored = found->second;
-    const std::vector<index_t> want = p.is_vector ? std::vector<index_t>{p.value.cols} : std::vector<index_t>{p.value.rows, p.value.cols};
+    const std::vector<index_t> want =
+        p.is_vector ? std::vector<index_t>{p.value.cols} : std::vector<index_t>{p.value.rows, p.value.cols};
     if (stored.shape != want) {
       problems.push_back(str_cat(p.name, " has shape ", shape_text(stored.shape), ", want ", shape_text(want)));
       return;
@@ -73,10 +83,12 @@ void load_weights(Model& model, Exec& ex, const std::filesystem::path& folder) {
         problems.push_back(str_cat(p.name, " has scales but is ", dtype_name(stored.dtype), ", want e4m3"));
       else
         dequantize(p.value, stored.view(), scales->second.view(), model.config().fp8.value_or(Fp8Config{}), p.name);
-    } else if (stored.dtype == DType::kF32 || stored.dtype == DType::kBF16 || stored.dtype == DType::kF16 || stored.dtype == DType::kF64) {
+    } else if (stored.dtype == DType::kF32 || stored.dtype == DType::kBF16 || stored.dtype == DType::kF16 ||
+               stored.dtype == DType::kF64) {
       kernels::convert(ex, p.value, stored.view());
     } else {
-      problems.push_back(str_cat(p.name, " is ", dtype_name(stored.dtype), ", want f32, bf16, f16 or e4m3 with ", p.name, "_scale_inv"));
+      problems.push_back(str_cat(p.name, " is ", dtype_name(stored.dtype), ", want f32, bf16, f16 or e4m3 with ",
+                                 p.name, "_scale_inv"));
     }
   });
   for (const auto& [name, stored] : files.tensors())
@@ -91,15 +103,18 @@ void load_weights(Model& model, Exec& ex, const std::filesystem::path& folder) {
   model.refresh(ex);
 }
 
-std::vector<TensorToWrite> weights_to_write(Model& model, DType dtype, const std::function<ConstView(const Param&)>& source) {
+std::vector<TensorToWrite> weights_to_write(Model& model, DType dtype,
+                                            const std::function<ConstView(const Param&)>& source) {
   const ModelConfig& c = model.config();
   std::vector<TensorToWrite> tensors;
   model.visit_params([&](const Param& p) {
     const ConstView value = source ? source(p) : p.value;
-    const std::vector<index_t> shape = p.is_vector ? std::vector<index_t>{value.cols} : std::vector<index_t>{value.rows, value.cols};
+    const std::vector<index_t> shape =
+        p.is_vector ? std::vector<index_t>{value.cols} : std::vector<index_t>{value.rows, value.cols};
     const TensorToWrite tensor{p.name, p.trainable ? dtype : DType::kF32, shape, value};
     tensors.push_back(tensor);
-    const bool embedding = p.name == "model.embed_tokens.weight", head = p.name == "lm_head.weight" || (embedding && c.tie_word_embeddings);
+    const bool embedding = p.name == "model.embed_tokens.weight",
+               head = p.name == "lm_head.weight" || (embedding && c.tie_word_embeddings);
     for (int layer = c.num_hidden_layers; layer < c.num_hidden_layers + c.num_nextn_predict_layers; ++layer) {
       const std::string prefix = str_cat("model.layers.", layer);
       if (embedding) tensors.push_back({prefix + ".embed_tokens.weight", tensor.dtype, shape, value});

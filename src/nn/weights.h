@@ -8,15 +8,16 @@
 
 namespace hadal {
 
-/// Fills every parameter from a folder and converts it to the model's precision; block-FP8 weights are multiplied by their
-/// scales. Throws Error that lists every missing tensor, every tensor the model has no place for, and every wrong shape.
-/// Copies that checkpoints carry without need are accepted: the embedding and head of MTP layers, the head of tied models,
-/// rotary_emb.inv_freq. Calls model.refresh().
+/// Fills every parameter from a folder and converts it to the model's precision; block-FP8 weights are multiplied by
+/// their scales. Throws Error that lists every missing tensor, every tensor the model has no place for, and every wrong
+/// shape. Copies that checkpoints carry without need are accepted: the embedding and head of MTP layers, the head of
+/// tied models, rotary_emb.inv_freq. Calls model.refresh().
 void load_weights(Model& model, Exec& ex, const std::filesystem::path& folder);
 
 /// What a checkpoint of `model` holds: matrices in `dtype`, the router's correction bias in f32, MTP layers with their
 /// copies of embedding and head. `source` gives the value to write (the f32 master copy, say); default: Param::value.
-std::vector<TensorToWrite> weights_to_write(Model& model, DType dtype, const std::function<ConstView(const Param&)>& source = {});
+std::vector<TensorToWrite> weights_to_write(Model& model, DType dtype,
+                                            const std::function<ConstView(const Param&)>& source = {});
 
 /// A model folder: config.json and weights.
 void save_model(Model& model, const std::filesystem::path& folder, DType dtype);

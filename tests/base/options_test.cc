@@ -177,7 +177,7 @@ TEST(Options, ConfigErrorsNameFileAndPath) {
             "x.json: unknown key \"schedule.lrate\"; did you mean schedule.lr?");
   EXPECT_EQ(message(R"({"schedule": 3})"), "x.json: schedule: got 3, want an object");
   EXPECT_EQ(message(R"({"threads": "3"})"), "x.json: threads: got \"3\", want an integer of 32 bits");
-  EXPECT_EQ(message(R"({"threads": 1e30})"), "x.json: threads: got 1E30, want an integer of 32 bits");
+  EXPECT_EQ(message(R"({"threads": 1e30})"), "x.json: threads: got 1e+30, want an integer of 32 bits");
   EXPECT_EQ(message(R"({"tokens": [1, "a"]})"), "x.json: tokens[1]: got \"a\", want an integer of 32 bits");
   EXPECT_EQ(message(R"({"phases": [{}, {"schedule": {"kind": "x"}}]})"),
             "x.json: phases[1]: schedule.kind: got \"x\", want cosine|constant");

@@ -42,7 +42,7 @@ inline index_t count_tasks(std::span<const GroupShape> groups, index_t n, BlockS
 
 /// `words`: of a block of the reduced axis. A packed block of the right operand fills at most half of a 1 MiB L2 cache.
 inline BlockSize choose_block(std::span<const GroupShape> groups, index_t n, index_t words, int threads) {
-  constexpr index_t kCacheWords = 128 * 1024, kGoodRows = 256, kLeastRows = 48, kLeastColumns = std::max(kPanel, 64);
+  constexpr index_t kCacheWords = 128 * 1024, kLeastRows = 48, kLeastColumns = std::max(kPanel, 64);
   BlockSize block;
   const index_t fitting = std::max(kCacheWords / std::max<index_t>(words, 1) / kPanel * kPanel, kLeastColumns);
   block.columns = std::min({block.columns, fitting, divide_up(n, kPanel) * kPanel});
@@ -52,10 +52,9 @@ inline BlockSize choose_block(std::span<const GroupShape> groups, index_t n, ind
   block.rows = std::min(block.rows, divide_up(most_rows, kStrip) * kStrip);
   while (true) {
     const index_t tasks = count_tasks(groups, n, block);
-    if (tasks >= 4 * threads) return block;
-    if (block.columns > kLeastColumns) {
+    if (tasks < 4 * threads && block.columns > kLeastColumns) {
       block.columns = divide_up(block.columns / 2, kPanel) * kPanel;
-    } else if (block.rows >= 2 * (tasks < 2 * threads ? kLeastRows : kGoodRows)) {
+    } else if (tasks < 2 * threads && block.rows >= 2 * kLeastRows) {
       block.rows = divide_up(block.rows / 2, kStrip) * kStrip;
     } else {
       return block;

@@ -1,11 +1,109 @@
+#if defined(HADAL_ISA_IS_avx512) || defined(HADAL_ISA_IS_avx2)
+#include <immintrin.h>
+#endif
+
+#include <cstring>
+
 #include "kernels/ref/declare.h"
 #include "kernels/table.h"
 
 #include "kernels/cpu/isa_begin.h"
+#include "kernels/cpu/rows.h"
 
-void dispatch_gather(Exec& ex, View y_SD, ConstView x_TD, const DispatchPlan& plan) { ref::dispatch_gather(ex, y_SD, x_TD, plan); }
-void dispatch_gather_backward(Exec& ex, View dx_TD, ConstView dy_SD, const DispatchPlan& plan) { ref::dispatch_gather_backward(ex, dx_TD, dy_SD, plan); }
-void combine(Exec& ex, View y_TD, ConstView x_SD, ConstView weight_TA, const DispatchPlan& plan) { ref::combine(ex, y_TD, x_SD, weight_TA, plan); }
-void combine_backward(Exec& ex, View dx_SD, View dweight_TA, ConstView dy_TD, ConstView x_SD, ConstView weight_TA, const DispatchPlan& plan) { ref::combine_backward(ex, dx_SD, dweight_TA, dy_TD, x_SD, weight_TA, plan); }
+namespace {
+
+/// dy_SD rows of token t added to its row of dx, each times its weight (nullptr: 1), in the order of the choices.
+template <class X, class Y>
+void add_slots(Exec& ex, View y_TD, ConstView x_SD, ConstView weight_TA, const DispatchPlan& plan) {
+  const index_t num_chosen = plan.slot_TA.cols;
+  for_row_blocks(ex, y_TD.rows, y_TD.cols * (num_chosen + 1), [&](index_t begin, index_t end, int /*worker*/) {
+    for (index_t t = begin; t < end; ++t) {
+      Y* const y = row_of<Y>(y_TD, t);
+      const int* const slots = plan.slot_TA.data + t * plan.slot_TA.stride;
+      const float* const weight = weight_TA.empty() ? nullptr : row_of<float>(weight_TA, t);
+      for_vectors(y_TD.cols, [&](index_t i, auto lanes) {
+        Vec total = load(y + i, lanes);
+        for (index_t a = 0; a < num_chosen; ++a) {
+          if (slots[a] < 0) continue;
+          const Vec x = load(row_of<X>(x_SD, slots[a]) + i, lanes);
+          total = weight == nullptr ? total + x : fma(x, splat(weight[a]), total);
+        }
+        store(y + i, total, lanes);
+      });
+    }
+  });
+}
+
+template <class DY, class X, class DX>
+void backward(Exec& ex, View dx_SD, View dweight_TA, ConstView dy_TD, ConstView x_SD, ConstView weight_TA,
+              const DispatchPlan& plan) {
+  const index_t num_chosen = plan.slot_TA.cols, cols = dy_TD.cols;
+  for_row_blocks(ex, dy_TD.rows, cols * num_chosen, [&](index_t begin, index_t end, int /*worker*/) {
+    for (index_t t = begin; t < end; ++t) {
+      const DY* const dy = row_of<DY>(dy_TD, t);
+      for (index_t a = 0; a < num_chosen; ++a) {
+        float& dweight = row_of<float>(dweight_TA, t)[a];
+        const index_t slot = plan.slot_TA(t, a);
+        if (slot < 0) {
+          dweight = 0;
+          continue;
+        }
+        const Vec weight = splat(row_of<float>(weight_TA, t)[a]);
+        const X* const x = row_of<X>(x_SD, slot);
+        DX* const dx = row_of<DX>(dx_SD, slot);
+        Vec dots[4] = {};
+        for_vectors_by_4(cols, [&](index_t i, auto lanes, int k) {
+          const Vec v = load(dy + i, lanes);
+          dots[k] = fma(v, load(x + i, lanes), dots[k]);
+          store(dx + i, weight * v, lanes);
+        });
+        dweight = sum((dots[0] + dots[1]) + (dots[2] + dots[3]));
+      }
+    }
+  });
+}
+
+}  // namespace
+
+void dispatch_gather(Exec& ex, View y_SD, ConstView x_TD, const DispatchPlan& plan) {
+  const index_t bytes = bytes_of(x_TD.dtype, x_TD.cols);
+  const index_t from = bytes_of(x_TD.dtype, x_TD.stride), to = bytes_of(y_SD.dtype, y_SD.stride);
+  for_row_blocks(ex, plan.offsets.back(), x_TD.cols, [&](index_t begin, index_t end, int /*worker*/) {
+    for (index_t s = begin; s < end; ++s)
+      std::memcpy(y_SD.data + s * to, x_TD.data + plan.token_of_S[static_cast<std::size_t>(s)] * from,
+                  static_cast<std::size_t>(bytes));
+  });
+}
+
+void dispatch_gather_backward(Exec& ex, View dx_TD, ConstView dy_SD, const DispatchPlan& plan) {
+  if (dx_TD.dtype == DType::kF64) return ref::dispatch_gather_backward(ex, dx_TD, dy_SD, plan);
+  with_type(dy_SD.dtype, [&](auto x) {
+    with_type(dx_TD.dtype, [&](auto y) {
+      add_slots<typename decltype(x)::type, typename decltype(y)::type>(ex, dx_TD, dy_SD, {}, plan);
+    });
+  });
+}
+
+void combine(Exec& ex, View y_TD, ConstView x_SD, ConstView weight_TA, const DispatchPlan& plan) {
+  if (y_TD.dtype == DType::kF64) return ref::combine(ex, y_TD, x_SD, weight_TA, plan);
+  with_type(x_SD.dtype, [&](auto x) {
+    with_type(y_TD.dtype, [&](auto y) {
+      add_slots<typename decltype(x)::type, typename decltype(y)::type>(ex, y_TD, x_SD, weight_TA, plan);
+    });
+  });
+}
+
+void combine_backward(Exec& ex, View dx_SD, View dweight_TA, ConstView dy_TD, ConstView x_SD, ConstView weight_TA,
+                      const DispatchPlan& plan) {
+  if (dy_TD.dtype == DType::kF64) return ref::combine_backward(ex, dx_SD, dweight_TA, dy_TD, x_SD, weight_TA, plan);
+  with_type(dy_TD.dtype, [&](auto dy) {
+    with_type(x_SD.dtype, [&](auto x) {
+      with_type(dx_SD.dtype, [&](auto dx) {
+        backward<typename decltype(dy)::type, typename decltype(x)::type, typename decltype(dx)::type>(
+            ex, dx_SD, dweight_TA, dy_TD, x_SD, weight_TA, plan);
+      });
+    });
+  });
+}
 
 #include "kernels/cpu/isa_end.h"

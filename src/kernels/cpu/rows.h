@@ -1,4 +1,5 @@
-// Loops over rows and over vectors of a row, and choice of element types. Include inside the region that isa_begin.h opens.
+// Loops over rows and over vectors of a row, and choice of element types. Include inside the region that isa_begin.h
+// opens.
 #ifndef HADAL_KERNELS_CPU_ROWS_H_
 #define HADAL_KERNELS_CPU_ROWS_H_
 
@@ -109,6 +110,20 @@ void with_type(DType dtype, const F& f) {
     f(Of<float>{});
   else
     f(Of<bf16>{});
+}
+
+/// One element.
+HADAL_INLINE float value(float v) {
+  return v;
+}
+HADAL_INLINE float value(bf16 v) {
+  return to_f32(v);
+}
+HADAL_INLINE void set(float& to, float v) {
+  to = v;
+}
+HADAL_INLINE void set(bf16& to, float v) {
+  to = to_bf16(v);
 }
 
 /// Row r of a view that is known to hold T.

@@ -52,6 +52,14 @@ HADAL_INLINE void store(bf16* p, Vec v) {
 #endif
 }
 
+// Defined in small_floats.h; declared here for the templates that follow.
+HADAL_INLINE Vec load(const f16* p);
+HADAL_INLINE Vec load(const e4m3* p);
+HADAL_INLINE Vec load(const e5m2* p);
+HADAL_INLINE void store(f16* p, Vec v);
+HADAL_INLINE void store(e4m3* p, Vec v);
+HADAL_INLINE void store(e5m2* p, Vec v);
+
 /// The first n < kLanes elements; the others read as zero and are not written.
 template <class T>
 HADAL_INLINE Vec load_first(const T* p, index_t n) {

@@ -10,9 +10,13 @@
 namespace hadal::kernels::ref {
 namespace {
 
-/// Indices of the `num` largest values, largest first; the lower index first among equals.
+/// Indices of the `num` largest values, largest first; the lower index first among equals. Minus infinity never wins,
+/// and what is no number loses against all others.
 template <class Real>
-std::vector<int> top_k(const std::vector<Real>& values, int num) {
+std::vector<int> top_k(std::vector<Real> values, int num) {
+  for (Real& v : values)
+    if (!(v >= std::numeric_limits<Real>::lowest()) && v != -std::numeric_limits<Real>::infinity())
+      v = std::numeric_limits<Real>::lowest();
   std::vector<int> order(values.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
@@ -38,7 +42,7 @@ void scores_of_row(std::span<Real> scores_E, std::span<const Real> logits_E, Sco
 template <class Real>
 void keep_best_groups(std::vector<Real>& selection_E, const RouterPolicy& policy) {
   const std::size_t num_groups = static_cast<std::size_t>(policy.n_group), size = selection_E.size() / num_groups;
-  std::vector<Real> group_score(num_groups);
+  std::vector<Real> group_score(num_groups);  // of biased scores
   for (std::size_t g = 0; g < num_groups; ++g) {
     const auto first = selection_E.begin() + static_cast<std::ptrdiff_t>(g * size);
     const std::vector<Real> group(first, first + static_cast<std::ptrdiff_t>(size));

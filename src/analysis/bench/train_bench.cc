@@ -1,0 +1,108 @@
+#include "analysis/bench/train_bench.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/random.h"
+#include "train/optimizer.h"
+
+namespace hadal {
+namespace {
+
+struct TrainBenchOptions {
+  std::string config, precision = "bf16";
+  int threads = 0, steps = 12, sequence = 256, batch = 8;
+  bool mtp = false, recompute_swiglu = false, recompute_norm = false;
+  OptimizerOptions optimizer;
+  template <class V>
+  void visit(V&& v) {
+    v("config", config, "config.json of the model", {.required = true, .placeholder = "FILE"});
+    v("precision", precision, "recipe", {.choices = {"f32", "bf16", "fp8"}});
+    v("threads", threads, "0: all CPUs");
+    v("steps", steps, "timed steps");
+    v("sequence", sequence, "tokens of a sequence");
+    v("batch", batch, "sequences of a step");
+    v("mtp", mtp, "train the MTP modules too");
+    v("recompute_swiglu", recompute_swiglu, "compute SwiGLU outputs again in backward");
+    v("recompute_norm", recompute_norm, "compute RMSNorm outputs again in backward");
+    v.group("optimizer", optimizer, "AdamW");
+  }
+};
+
+Batch random_batch(const TrainBenchOptions& o, int vocab_size, std::uint64_t step) {
+  Batch batch;
+  const auto num_tokens = static_cast<std::uint64_t>(o.sequence) * static_cast<std::uint64_t>(o.batch);
+  for (std::uint64_t i = 0; i < num_tokens; ++i) {
+    batch.ids.push_back(static_cast<int>(random_below(step, Stream::kTest, i, static_cast<std::uint64_t>(vocab_size))));
+    batch.positions.push_back(static_cast<int>(i % static_cast<std::uint64_t>(o.sequence)));
+  }
+  batch.targets.assign(batch.ids.begin() + 1, batch.ids.end());
+  batch.targets.push_back(0);
+  for (int s = 0; s <= o.batch; ++s) batch.sequence_begins.push_back(index_t{s} * o.sequence);
+  batch.segment_begins = batch.sequence_begins;
+  return batch;
+}
+
+/// Multiply-adds of the forward pass count 2, backward twice that, causal attention half.
+double flops_per_token(const ModelConfig& c, int sequence) {
+  const double embedding = static_cast<double>(c.vocab_size) * c.hidden_size;
+  const double active = static_cast<double>(count_parameters(c).active) - embedding;
+  const double attention = c.uses_mla() ? static_cast<double>(c.num_attention_heads) * (c.qk_head_dim() + c.v_head_dim)
+                                        : 2.0 * c.num_attention_heads * c.head_dim;
+  return 6 * active + 6 * attention * c.num_hidden_layers * sequence / 2;
+}
+
+}  // namespace
+
+int bench_train(Args args) {
+  TrainBenchOptions o;
+  if (!parse_options(o, args, {.verb = "bench train", .about = "speed of training steps"})) return 0;
+  ModelConfig config = load_model_config(o.config);
+  if (!o.mtp) config.num_nextn_predict_layers = 0;
+  ThreadPool pool(o.threads);
+  Exec exec(pool);
+  Arena saved, scratch;
+  Context ctx{exec,
+              saved,
+              scratch,
+              Precision::parse(o.precision),
+              {.rmsnorm = o.recompute_norm, .mla_up = false, .swiglu = o.recompute_swiglu}};
+  Model model(config, ctx.precision, true);
+  model.init(1);
+  Optimizer optimizer(model, o.optimizer);
+  optimizer.copy_from_model(exec);
+
+  LossPolicy policy;
+  policy.loss_scale = 1.0 / (o.sequence * o.batch);
+  std::vector<double> seconds;
+  double loss = 0, split[3] = {};
+  for (int step = 0; step < o.steps + 2; ++step) {
+    const Batch batch = random_batch(o, config.vocab_size, static_cast<std::uint64_t>(step));
+    const auto start = std::chrono::steady_clock::now();
+    loss = model.train_micro_batch(ctx, batch, policy).main * policy.loss_scale;
+    const auto mid = std::chrono::steady_clock::now();
+    const double norm = optimizer.grad_norm(exec);
+    optimizer.step(exec, 1e-4, norm, step + 1);
+    const auto end = std::chrono::steady_clock::now();
+    if (step < 2) continue;
+    seconds.push_back(std::chrono::duration<double>(end - start).count());
+    split[0] += std::chrono::duration<double>(mid - start).count();
+    split[1] += std::chrono::duration<double>(end - mid).count();
+  }
+  std::sort(seconds.begin(), seconds.end());
+  const double median = seconds[seconds.size() / 2], best = seconds.front(), tokens = o.sequence * o.batch;
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const double flops = flops_per_token(config, o.sequence);
+  fmt::print(
+      "train/{}: {:.0f} tokens/s (best {:.0f}), {:.1f} ms a step ({:.1f} ms AdamW), {:.2f} MFLOP a token, {:.0f} "
+      "GFLOP/s, loss {:.4f}, peak {:.0f} MB\n",
+      o.precision, tokens / median, tokens / best, median * 1e3, split[1] / o.steps * 1e3, flops / 1e6,
+      flops * tokens / median / 1e9, loss, static_cast<double>(usage.ru_maxrss) / 1024);
+  return 0;
+}
+
+}  // namespace hadal

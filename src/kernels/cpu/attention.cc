@@ -1,9 +1,0 @@
-#include "kernels/ref/declare.h"
-#include "kernels/table.h"
-
-#include "kernels/cpu/isa_begin.h"
-
-void attention_forward(Exec& ex, Heads out, View lse_HT, const AttentionInputs& in) { ref::attention_forward(ex, out, lse_HT, in); }
-void attention_backward(Exec& ex, const AttentionGrads& grads, ConstHeads dout, ConstHeads out, ConstView lse_HT, const AttentionInputs& in) { ref::attention_backward(ex, grads, dout, out, lse_HT, in); }
-
-#include "kernels/cpu/isa_end.h"

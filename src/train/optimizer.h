@@ -1,0 +1,68 @@
+#pragma once
+#include <functional>
+
+#include "nn/model.h"
+
+namespace hadal {
+
+struct OptimizerOptions {
+  double beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1, clip = 1.0;
+  std::string moments = "bf16";
+  bool decay_vectors = false;
+  template <class V>
+  void visit(V&& v) {
+    v("beta1", beta1, "decay of the first moment");
+    v("beta2", beta2, "decay of the second moment");
+    v("eps", eps, "added to the root of the second moment");
+    v("weight_decay", weight_decay, "decoupled decay, times the learning rate");
+    v("clip", clip, "global gradient norm above which gradients shrink; 0: never");
+    v("moments", moments, "dtype of both moments", {.choices = {"f32", "bf16"}});
+    v("decay_vectors", decay_vectors, "decay norm gains and biases too");
+  }
+};
+
+/// AdamW over every trainable parameter of a model (DeepSeek-V3 report 3.3.1, 4.2): f32 master copies, moments in bf16
+/// or f32, working weights in the model's precision.
+class Optimizer {
+ public:
+  Optimizer(Model& model, const OptimizerOptions& options);
+
+  /// The norm of all gradients together; NaN or inf when any is not finite.
+  double grad_norm(Exec& ex) const;
+  /// One update with gradients scaled so that their norm is at most `clip`; clears them. `step` counts updates from 1.
+  void step(Exec& ex, double lr, double norm, std::int64_t step);
+  void zero_grad(Exec& ex);
+  /// Forgets the moments (a new phase, or RL after SFT).
+  void reset_moments();
+
+  /// Brings the masters up to date with the model's weights; after loading weights without optimizer state.
+  void copy_from_model(Exec& ex);
+  /// Brings the model's weights up to date with the masters; after loading a checkpoint.
+  void copy_to_model(Exec& ex);
+
+  struct State {
+    Param param;
+    View master;  // f32; the parameter itself when the model computes in f32
+    View first_moment, second_moment;
+  };
+  std::span<State> states() { return states_; }
+  /// The f32 value of a parameter.
+  ConstView master_of(const Param& param) const;
+  index_t bytes() const;
+
+ private:
+  /// Parameters that follow each other in memory (the experts of a layer, say), as one row: one kernel call for all.
+  struct Run {
+    View master, value, grad, first_moment, second_moment;
+    bool decays = true;
+  };
+  void add_run(std::span<const Param> params);
+
+  Model& model_;
+  OptimizerOptions options_;
+  std::vector<State> states_;
+  std::vector<Run> runs_;
+  std::vector<Tensor> storage_;
+};
+
+}  // namespace hadal

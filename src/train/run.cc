@@ -1,0 +1,268 @@
+#include "train/run.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "base/utf8.h"
+#include "nn/generate.h"
+#include "nn/weights.h"
+#include "train/event_file.h"
+#include "train/manifest.h"
+#include "train/report.h"
+#include "train/stop_signal.h"
+
+namespace hadal {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The state of one run; run_training is its only user.
+class Run {
+ public:
+  Run(Exec& exec, const RunOptions& options, const RunInputs& inputs, fs::path folder, bool resume)
+      : exec_(exec),
+        o_(options),
+        in_(inputs),
+        folder_(std::move(folder)),
+        resume_(resume),
+        model_(inputs.config, Precision::parse(options.trainer.precision), /*train=*/true),
+        trainer_(exec, model_, options.trainer,
+                 plan_run(options.trainer.batch, options.trainer.seq_length, options.steps, options.tokens)),
+        total_(plan_run(options.trainer.batch, options.trainer.seq_length, options.steps, options.tokens)),
+        train_(*inputs.shard, options.loader, seed(), Split::kTrain, options.trainer.seq_length,
+               inputs.tokenizer->bos_id(), inputs.tokenizer->eos_id()) {
+    if (o_.loader.validation_share > 0)
+      validation_.emplace(*in_.shard, o_.loader, seed(), Split::kValidation, o_.trainer.seq_length,
+                          in_.tokenizer->bos_id(), in_.tokenizer->eos_id());
+    for (int layer = 0; layer < in_.config.num_hidden_layers + in_.config.num_nextn_predict_layers; ++layer)
+      if (in_.config.is_moe_layer(layer)) moe_layers_.push_back(layer);
+    token_bytes_ = in_.tokenizer->text_bytes_per_token();
+    token_bytes_.resize(static_cast<std::size_t>(in_.config.vocab_size), 0);
+  }
+
+  RunResult go();
+
+ private:
+  std::uint64_t seed() const { return static_cast<std::uint64_t>(o_.seed); }
+  void begin();
+  void one_step();
+  void roll_back(const std::string& reason);
+  void save();
+  void run_validation();
+  void run_samples();
+  RunManifest manifest() const;
+
+  Exec& exec_;
+  const RunOptions& o_;
+  const RunInputs& in_;
+  fs::path folder_;
+  bool resume_;
+  Model model_;
+  Trainer trainer_;
+  RunPosition total_;
+  Loader train_;
+  std::optional<Loader> validation_;
+  std::vector<int> token_bytes_;
+  std::vector<int> moe_layers_;  // numbers, MTP ones last
+  std::optional<CheckpointDir> checkpoints_;
+  std::optional<JsonLog> metrics_, samples_, experts_, evals_, verdicts_;
+  std::optional<EventFile> events_;
+  RunResult result_;
+};
+
+RunManifest Run::manifest() const {
+  RunManifest m;
+  m.verb = in_.verb, m.options = in_.options, m.seed = o_.seed, m.threads = exec_.pool.num_threads();
+  m.model = parse_json(model_config_json(in_.config), "config").as_object();
+  m.data = in_.data;
+  return m;
+}
+
+void Run::begin() {
+  const fs::path checkpoints = folder_ / "checkpoints";
+  const std::optional<Checkpoint> latest = latest_checkpoint(checkpoints);
+  std::optional<std::int64_t> step;
+  if (resume_ && latest) {
+    trainer_.load(latest->path);
+    step = latest->step;
+    resume_manifest(folder_, manifest(), *step);
+    log_info("resumed at step ", *step, " from ", latest->path.string());
+  } else {
+    HADAL_CHECK(resume_ || !fs::exists(folder_ / "manifest.json"), folder_.string(),
+                " holds a run already; --resume continues it");
+    fs::create_directories(folder_);
+    if (in_.weights.empty()) {
+      model_.init(seed());
+      model_.refresh(exec_);
+    } else {
+      load_weights(model_, exec_, in_.weights);
+    }
+    trainer_.optimizer().copy_from_model(exec_);
+    write_manifest(folder_, manifest());
+    if (resume_) log_info("no checkpoint yet: starting from step 0");
+  }
+  checkpoints_.emplace(checkpoints, o_.checkpoints);
+  metrics_.emplace(folder_ / "metrics.jsonl", step);
+  samples_.emplace(folder_ / "samples.jsonl", step);
+  experts_.emplace(folder_ / "experts.jsonl", step);
+  evals_.emplace(folder_ / "eval.jsonl", step);
+  verdicts_.emplace(folder_ / "guard.jsonl", step);
+  events_.emplace(folder_ / "tensorboard", step);
+}
+
+void Run::one_step() {
+  const StepReport report =
+      trainer_.step([&](std::int64_t first, std::int64_t count) { return train_.batch(first, count); });
+  const StepMetrics& m = report.metrics;
+  if (report.verdict != Verdict::kOk) {
+    verdicts_->write({{"step", m.step}, {"verdict", verdict_name(report.verdict)}, {"reason", report.reason}});
+    log_warning("step ", m.step, ": ", report.reason, ": ", verdict_name(report.verdict));
+  }
+  metrics_->write(to_json(m));
+  events_->scalar("loss/total", m.step, m.loss);
+  events_->scalar("loss/main", m.step, m.main_loss);
+  if (in_.config.num_nextn_predict_layers > 0) events_->scalar("loss/mtp", m.step, m.mtp_loss);
+  events_->scalar("train/lr", m.step, m.lr);
+  events_->scalar("train/grad_norm", m.step, m.grad_norm);
+  events_->scalar("train/tokens_per_second", m.step, m.tokens_per_second);
+  if (!report.expert_load.empty()) {
+    events_->scalar("experts/max_violation", m.step, m.max_violation);
+    const std::int64_t every = std::max<std::int64_t>(total_.step / 50, 1);
+    if (m.step % every == 0 || trainer_.done()) {
+      JsonArray load, layers(moe_layers_.begin(), moe_layers_.end());
+      for (const std::vector<double>& layer : report.expert_load) load.push_back(JsonArray(layer.begin(), layer.end()));
+      experts_->write({{"step", m.step}, {"layers", layers}, {"load", load}});
+    }
+  }
+  result_.loss = m.main_loss;
+  if (report.verdict == Verdict::kRollBack) roll_back(report.reason);
+}
+
+void Run::roll_back(const std::string& reason) {
+  const std::optional<Checkpoint> latest = latest_checkpoint(folder_ / "checkpoints");
+  HADAL_CHECK(latest.has_value(), "step ", trainer_.position().step, ": ", reason,
+              ", and there is no checkpoint to go back to");
+  log_warning("going back to the weights of step ", latest->step, "; the stream goes on");
+  trainer_.load(latest->path, /*keep_place=*/true);
+}
+
+void Run::save() {
+  const std::int64_t bytes = trainer_.state_bytes() + model_.num_parameters() * 4;
+  result_.model = checkpoints_->write(trainer_.position().step, bytes, [&](const fs::path& folder) {
+    ModelConfig config = in_.config;
+    const DType dtype = parse_dtype(o_.checkpoint_dtype);
+    config.torch_dtype = dtype == DType::kF32 ? "float32" : dtype == DType::kF16 ? "float16" : "bfloat16";
+    write_safetensors_folder(
+        folder, weights_to_write(model_, dtype, [&](const Param& p) { return trainer_.optimizer().master_of(p); }));
+    write_file_atomically(folder / "config.json", model_config_json(config));
+    write_tokenizer_files(folder, in_.tokenizer->files());
+    trainer_.save(folder);
+  });
+}
+
+void Run::run_validation() {
+  if (!validation_) return;
+  const std::int64_t step = trainer_.position().step;
+  const Validation v = validate(trainer_.context(), model_, *validation_, o_.validation.sequences, 8, token_bytes_);
+  result_.validation_loss = v.loss, result_.bits_per_byte = v.bits_per_byte;
+  evals_->write({{"step", step},
+                 {"loss", v.loss},
+                 {"bits_per_byte", v.bits_per_byte},
+                 {"bits_per_byte_by_position",
+                  JsonArray(v.bits_per_byte_by_position.begin(), v.bits_per_byte_by_position.end())}});
+  events_->scalar("validation/loss", step, v.loss);
+  events_->scalar("validation/bits_per_byte", step, v.bits_per_byte);
+  log_info("step ", step, ": validation loss ", fmt::format("{:.4f}", v.loss), ", ",
+           fmt::format("{:.4f}", v.bits_per_byte), " bits per byte");
+}
+
+void Run::run_samples() {
+  const std::int64_t step = trainer_.position().step;
+  for (std::size_t i = 0; i < o_.samples.prompts.size(); ++i) {
+    std::vector<int> prompt = in_.tokenizer->encode(o_.samples.prompts[i]);
+    if (prompt.empty()) continue;
+    const int room = in_.config.max_position_embeddings - static_cast<int>(prompt.size());
+    const std::vector<int> tokens = generate(trainer_.context(), model_, prompt, std::min(o_.samples.max_tokens, room),
+                                             {o_.samples.temperature, o_.samples.top_p, seed() + i});
+    const std::string text = replace_ill_formed(in_.tokenizer->decode(tokens, /*skip_special=*/true));
+    samples_->write({{"step", step}, {"prompt", o_.samples.prompts[i]}, {"text", text}});
+    events_->text("samples", step, o_.samples.prompts[i] + text);
+    log_info("sample: ", o_.samples.prompts[i], "|", text);
+  }
+}
+
+RunResult Run::go() {
+  begin();
+  const StopSignal stop;
+  Progress progress(in_.verb, total_.step, "step", trainer_.position().step);
+  const auto due = [&](std::int64_t every) {
+    return every > 0 && trainer_.position().step % every == 0 && !trainer_.done();
+  };
+  while (!trainer_.done() && !StopSignal::requested()) {
+    one_step();
+    progress.update(trainer_.position().step, fmt::format("loss {:.4f}", result_.loss));
+    if (due(o_.validation.every)) run_validation();
+    if (due(o_.samples.every)) run_samples();
+    if (due(o_.checkpoints.every)) save();
+  }
+  progress.finish();
+  result_.finished = trainer_.done();
+  if (result_.finished) {
+    run_validation();
+    run_samples();
+  } else {
+    log_info("stopped at step ", trainer_.position().step, "; --resume continues");
+  }
+  save();
+  write_report(folder_);
+  return result_;
+}
+
+}  // namespace
+
+Validation validate(Context& ctx, Model& model, Loader& loader, std::int64_t sequences, std::int64_t batch,
+                    const std::vector<int>& token_bytes) {
+  constexpr std::size_t kParts = 8;
+  Validation v;
+  double part_loss[kParts] = {}, part_bytes[kParts] = {};
+  double loss_sum = 0, bytes_sum = 0;
+  std::int64_t targets = 0;
+  for (std::int64_t first = 0; first < sequences; first += batch) {
+    const Batch b = loader.batch(first, std::min(batch, sequences - first));
+    ctx.saved.reset();
+    ctx.scratch.reset();
+    const auto num_tokens = static_cast<index_t>(b.ids.size());
+    const View loss = ctx.keep_wide(1, num_tokens);
+    model.evaluate(ctx, loss, b);
+    const index_t length = b.sequence_begins[1] - b.sequence_begins[0];
+    for (index_t i = 0; i < num_tokens; ++i) {
+      const int target = b.targets[static_cast<std::size_t>(i)];
+      if (target < 0) continue;
+      const double nats = loss.dtype == DType::kF64 ? loss.as<double>()(0, i) : loss.as<float>()(0, i);
+      const double bytes = token_bytes[static_cast<std::size_t>(target)];
+      const auto part = static_cast<std::size_t>(i % length * static_cast<index_t>(kParts) / length);
+      loss_sum += nats, bytes_sum += bytes, ++targets;
+      part_loss[part] += nats, part_bytes[part] += bytes;
+    }
+  }
+  const auto bits = [](double nats, double bytes) { return bytes > 0 ? nats / std::numbers::ln2 / bytes : 0; };
+  v.loss = loss_sum / static_cast<double>(std::max<std::int64_t>(targets, 1));
+  v.bits_per_byte = bits(loss_sum, bytes_sum);
+  for (std::size_t p = 0; p < kParts; ++p) v.bits_per_byte_by_position.push_back(bits(part_loss[p], part_bytes[p]));
+  return v;
+}
+
+RunResult run_training(Exec& exec, const RunOptions& options, const RunInputs& inputs, const fs::path& folder,
+                       bool resume) {
+  HADAL_CHECK(inputs.tokenizer->vocab_size() <= inputs.config.vocab_size, "the tokenizer has ",
+              inputs.tokenizer->vocab_size(), " tokens, the model's vocab_size is ", inputs.config.vocab_size);
+  HADAL_CHECK(options.trainer.seq_length <= inputs.config.max_position_embeddings, "seq_length ",
+              options.trainer.seq_length, " exceeds max_position_embeddings ", inputs.config.max_position_embeddings);
+  return Run(exec, options, inputs, folder, resume).go();
+}
+
+}  // namespace hadal

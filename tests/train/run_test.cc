@@ -1,0 +1,156 @@
+// Whole runs: resume after a kill, thread counts, what lies in the folder.
+#include "train/run.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "data/tokenizer/bpe_trainer.h"
+#include "support/temp_dir.h"
+
+namespace hadal {
+namespace {
+
+namespace fs = std::filesystem;
+
+TokenizerFiles byte_tokenizer() {
+  TokenizerTrainOptions options;
+  options.vocab_size = 300;
+  options.num_reserved = 0;
+  return train_tokenizer({}, options).files;
+}
+
+ModelConfig small_v3(int vocab_size) {
+  ModelConfig c;
+  c.model_type = ModelType::kDeepseekV3;
+  c.vocab_size = vocab_size, c.hidden_size = 32, c.intermediate_size = 48, c.num_hidden_layers = 2;
+  c.num_attention_heads = c.num_key_value_heads = 2, c.max_position_embeddings = 64;
+  c.q_lora_rank = 16, c.kv_lora_rank = 16, c.qk_nope_head_dim = 8, c.qk_rope_head_dim = 8, c.v_head_dim = 16;
+  c.n_routed_experts = 4, c.n_shared_experts = 1, c.num_experts_per_tok = 2, c.moe_intermediate_size = 16,
+  c.first_k_dense_replace = 1;
+  c.scoring_func = "sigmoid", c.topk_method = "noaux_tc", c.norm_topk_prob = true;
+  c.num_nextn_predict_layers = 1;
+  c.bos_token_id = 0, c.eos_token_ids = {1};
+  return c;
+}
+
+/// A corpus, a tokenizer and the options of a short run.
+struct Fixture {
+  TempDir dir;
+  Tokenizer tokenizer{byte_tokenizer()};
+  std::optional<TokenShard> shard;
+  RunOptions options;
+  RunInputs inputs;
+
+  explicit Fixture(const std::string& precision = "bf16") {
+    std::vector<std::vector<int>> documents;
+    for (int d = 0; d < 40; ++d) {
+      std::string text;
+      for (int i = 0; i < 30; ++i)
+        text += str_cat("line ", i, " of document ", d, ": ", (d * 7 + i * 3) % 11, " fish swim. ");
+      documents.push_back(tokenizer.encode(text));
+    }
+    write_token_shard(dir / "tokens.shard", tokenizer.vocab_size(), documents);
+    shard.emplace(dir / "tokens.shard");
+    options.steps = 30;
+    options.trainer.precision = precision;
+    options.trainer.seq_length = 32;
+    options.trainer.micro_sequences = 3;
+    options.trainer.batch.sequences = 4;
+    options.trainer.lr = {.kind = "cosine", .lr = 3e-3, .warmup_steps = 5};
+    options.trainer.ema_decay = 0.9;
+    options.loader.validation_share = 0.1;
+    options.loader.mask_documents = true;
+    options.checkpoints = {.every = 4, .keep_last = 2};
+    options.validation = {.every = 0, .sequences = 4};
+    options.samples.prompts = {"line 3"};
+    options.samples.max_tokens = 8;
+    inputs.verb = "pretrain";
+    inputs.config = small_v3(tokenizer.vocab_size());
+    inputs.shard = &*shard;
+    inputs.tokenizer = &tokenizer;
+  }
+  RunResult run(const std::string& name, int threads, bool resume = false) {
+    ThreadPool pool(threads);
+    Exec exec(pool);
+    return run_training(exec, options, inputs, dir / name, resume);
+  }
+  /// What must be equal: every metric but the speed, and the bytes of the final weights and state.
+  std::string outcome(const std::string& name) {
+    std::string text;
+    for (JsonObject line : read_json_log(dir / name / "metrics.jsonl")) {
+      line.erase("tokens_per_second");
+      text += json_line(line) + "\n";
+    }
+    const auto latest = latest_checkpoint(dir / name / "checkpoints");
+    if (!latest) return text + "no checkpoint";
+    for (const char* file : {"model.safetensors", "trainer_state.safetensors", "trainer_state.json"})
+      text += read_file(latest->path / file);
+    return text;
+  }
+};
+
+TEST(Run, LearnsAndLeavesAWholeFolder) {
+  Fixture s;
+  const RunResult result = s.run("a", 2);
+  EXPECT_TRUE(result.finished);
+  const auto lines = read_json_log(s.dir / "a" / "metrics.jsonl");
+  ASSERT_EQ(lines.size(), 30U);
+  EXPECT_LT(lines.back().at("main_loss").as_double(), 0.8 * lines.front().at("main_loss").as_double());
+  for (const char* file : {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+                           "generation_config.json", "trainer_state.safetensors", "trainer_state.json"})
+    EXPECT_TRUE(fs::exists(result.model / file)) << file;
+  EXPECT_EQ(list_checkpoints(s.dir / "a" / "checkpoints").size(), 2U);
+  EXPECT_FALSE(read_json_log(s.dir / "a" / "samples.jsonl").empty());
+  EXPECT_GT(result.bits_per_byte, 0);
+  EXPECT_THROW(s.run("a", 2), Error);  // the folder holds a run
+}
+
+TEST(Run, ThreadsChangeNoBit) {
+  for (const char* precision : {"bf16", "fp8", "f32"}) {
+    Fixture s(precision);
+    s.options.steps = 8;
+    s.run("one", 1);
+    s.run("two", 2);
+    EXPECT_TRUE(s.outcome("one") == s.outcome("two")) << precision;
+  }
+}
+
+TEST(Run, ResumeAfterKillContinuesBitForBit) {
+  Fixture s;
+  s.run("whole", 2);
+  for (const int milliseconds : {60, 150, 260}) {
+    const std::string name = str_cat("killed-", milliseconds);
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      try {
+        s.run(name, 2);
+      } catch (...) {
+        _exit(3);
+      }
+      _exit(0);
+    }
+    usleep(static_cast<useconds_t>(milliseconds) * 1000);
+    kill(child, SIGKILL);
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+    s.run(name, 1, /*resume=*/true);
+    EXPECT_TRUE(s.outcome(name) == s.outcome("whole")) << name;
+  }
+}
+
+TEST(Run, WrongInputsAreErrors) {
+  Fixture s;
+  s.inputs.config.vocab_size = 100;
+  EXPECT_THROW(s.run("a", 1), Error);
+  s.inputs.config.vocab_size = s.tokenizer.vocab_size();
+  s.options.trainer.seq_length = 4096;
+  EXPECT_THROW(s.run("b", 1), Error);
+}
+
+}  // namespace
+}  // namespace hadal
