@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "kernels/check.h"
 #include "kernels/table.h"
 
 namespace hadal::kernels {
@@ -13,20 +14,14 @@ index_t tiles_of(index_t n) {
 
 void check(const char* name, const char* what, Fp8Const q, index_t rows, index_t cols, index_t scale_rows,
            index_t scale_cols) {
-  HADAL_CHECK(q.codes.dtype == DType::kE4M3, name, ": ", what, " holds ", dtype_name(q.codes.dtype), ", want e4m3");
-  HADAL_CHECK(q.codes.rows == rows && q.codes.cols == cols && q.codes.stride >= cols, name, ": ", what, " is [",
-              q.codes.rows, ", ", q.codes.cols, "] with stride ", q.codes.stride, ", want [", rows, ", ", cols, "]");
+  check_view(name, what, q.codes, rows, cols, {DType::kE4M3});
   HADAL_CHECK(q.scales.rows == scale_rows && q.scales.cols == scale_cols && q.scales.stride >= scale_cols, name,
               ": scales of ", what, " are [", q.scales.rows, ", ", q.scales.cols, "], want [", scale_rows, ", ",
               scale_cols, "]");
 }
 
-template <class Byte>
-void check_float(const char* name, const char* what, const BasicView<Byte>& v, index_t rows, index_t cols) {
-  HADAL_CHECK(v.dtype == DType::kF32 || v.dtype == DType::kBF16, name, ": ", what, " holds ", dtype_name(v.dtype),
-              ", want f32 or bf16");
-  HADAL_CHECK(v.rows == rows && v.cols == cols && v.stride >= cols, name, ": ", what, " is [", v.rows, ", ", v.cols,
-              "] with stride ", v.stride, ", want [", rows, ", ", cols, "]");
+void check_float(const char* name, const char* what, ConstView v, index_t rows, index_t cols) {
+  check_view(name, what, v, rows, cols, {DType::kF32, DType::kBF16});
 }
 
 index_t check_offsets(const char* name, std::span<const index_t> offsets, index_t rows) {
@@ -136,8 +131,7 @@ void fp8_gemm_tn(Exec& ex, View dw_FD, Fp8Const dy_TF, Fp8Const x_TD, std::span<
   if (offsets.empty()) offsets = one;
   const index_t num_experts = check_offsets("fp8_gemm_tn", offsets, tokens);
   const index_t num_tiles = fp8_column_tiles(offsets, num_experts);
-  HADAL_CHECK(dw_FD.dtype == DType::kF32, "fp8_gemm_tn: dw holds ", dtype_name(dw_FD.dtype), ", want f32");
-  check_float("fp8_gemm_tn", "dw", dw_FD, num_experts * out, in);
+  check_view("fp8_gemm_tn", "dw", dw_FD, num_experts * out, in, {DType::kF32});
   check("fp8_gemm_tn", "dy", dy_TF, tokens, out, num_tiles, out);
   check("fp8_gemm_tn", "x", x_TD, tokens, in, num_tiles, in);
   ex.kernels.fp8_gemm_tn(ex, dw_FD, dy_TF, x_TD, offsets, write);

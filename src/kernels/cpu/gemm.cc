@@ -1,30 +1,27 @@
 #include "kernels/gemm.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <span>
 #include <type_traits>
 #include <vector>
 
-#ifdef __x86_64__
-#include <immintrin.h>
-#endif
-
+#include "kernels/cpu/intrinsics.h"
 #include "kernels/fp8.h"
 
 #include "kernels/cpu/isa_begin.h"
 
-#include "kernels/cpu/vec.h"
-
-#include "kernels/cpu/gemm_tile.h"
-
-#include "kernels/cpu/gemm_pack.h"
-
-#include "kernels/cpu/gemm_plan.h"
-
 #include "kernels/cpu/gemm_driver.h"
 
 namespace {
+
+template <class T, Form kForm>
+void multiply_groups(Exec& ex, View out, Mat<const T> a, Mat<const T> b, std::span<const index_t> offsets,
+                     Write write) {
+  std::vector<Group<T>> groups = make_groups<T, kForm>(out, a, b, offsets, write);
+  Driver<T, kForm>(ex, out, a.stride, b.stride, write).run(groups);
+}
 
 template <Form kForm>
 void multiply_any(Exec& ex, View out, ConstView a, ConstView b, std::span<const index_t> offsets, Write write) {

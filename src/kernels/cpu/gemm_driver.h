@@ -1,9 +1,12 @@
-// Grouped products out[m, n] (write) a[m, k] b[k, n]. Include after gemm_pack.h and gemm_plan.h.
+// Grouped products out[m, n] (write) a[m, k] b[k, n].
 //
 // First the left operand is brought into a form that tiles can read, where it is not in one already; then each task
 // packs the part of the right operand that it needs and multiplies.
 #ifndef HADAL_KERNELS_CPU_GEMM_DRIVER_H_
 #define HADAL_KERNELS_CPU_GEMM_DRIVER_H_
+
+#include "kernels/cpu/gemm_pack.h"
+#include "kernels/cpu/gemm_plan.h"
 
 /// x w^T, dy w and dy^T x: the reduced axis runs along the rows of both operands, of the left one, or of none.
 enum class Form : std::uint8_t { kNt, kNn, kTn };
@@ -45,6 +48,7 @@ class Driver {
       : ex_(ex), out_(out), a_stride_(a_stride), b_stride_(b_stride), write_(write) {}
 
   void run(std::span<Group<T>> groups) {
+    if (out_.cols == 0) return;
     std::vector<GroupShape> shapes;
     index_t words = 0;
     for (const Group<T>& g : groups) {
@@ -174,7 +178,7 @@ class Driver {
         step = tile_step(rows - i, tile_rows(vecs));
         t.a = left + (kStrips ? i / kStrip : i) * stride;
         t.next_a = c == 0 ? t.a + (kStrips ? kSlab / kStrip : kSlab) * stride : t.a;
-        const TileFunction multiply = tile_function<Word<T>, kStrips>(step, vecs);
+        const TileFunction multiply = tile_function<Word<T>, kStrips, kScaled>(step, vecs);
         if constexpr (!kScaled) {
           t.b = panel, t.words = words;
           place(w, t, r + i, c, w.first, w.last);
@@ -198,7 +202,7 @@ class Driver {
       t.a = left + word * (kStrips ? kStrip : 1) * 4;
       t.next_a = t.a;
       t.b = panel + word * vecs * kLanes * 4;
-      t.row_scale = s.left + (w.task.row + r) * s.left_row + (w.k / kFp8Tile + tile) * s.left_tile;
+      if (t.words > 0) t.row_scale = s.left + (w.task.row + r) * s.left_row + (w.k / kFp8Tile + tile) * s.left_tile;
       t.row_scale_stride = s.left_row;
       t.column_scale = w.scales + tile * w.padded + c;
       place(w, t, r, c, w.first && tile == 0, w.last && tile + 1 == tiles);
@@ -257,14 +261,6 @@ std::vector<Group<T>> make_groups(View out, Mat<const T> a, Mat<const T> b, std:
     if (g.k == 0 && write == Write::kAdd) g.m = 0;  // nothing to add
   }
   return groups;
-}
-
-template <class T, Form kForm>
-void multiply_groups(Exec& ex, View out, Mat<const T> a, Mat<const T> b, std::span<const index_t> offsets,
-                     Write write) {
-  if (out.cols == 0) return;
-  std::vector<Group<T>> groups = make_groups<T, kForm>(out, a, b, offsets, write);
-  Driver<T, kForm>(ex, out, a.stride, b.stride, write).run(groups);
 }
 
 #endif  // HADAL_KERNELS_CPU_GEMM_DRIVER_H_

@@ -1,10 +1,13 @@
-// Rearranges operands into what gemm_tile.h reads, widening bf16 (below AVX-512) and E4M3 on the way. Include after it.
+// Rearranges operands into what gemm_tile.h reads, widening bf16 (below AVX-512) and E4M3 on the way.
 //
 // A packed panel of the right operand is [words][columns], columns a multiple of kLanes, missing ones zero. A packed
 // strip of the left operand is [words][kStrip], missing rows zero. With pairs as words, an odd last value is paired
 // with zero.
 #ifndef HADAL_KERNELS_CPU_GEMM_PACK_H_
 #define HADAL_KERNELS_CPU_GEMM_PACK_H_
+
+#include "kernels/cpu/gemm_tile.h"
+#include "kernels/cpu/small_floats.h"
 
 /// The word that values of type T are multiplied as.
 template <class T>
@@ -33,19 +36,6 @@ constexpr index_t words_of(index_t values) {
 /// Whether the values are words (or halves of them) as they stand.
 template <class T>
 inline constexpr bool kAsStored = sizeof(T) * kValues<T> == 4;
-
-/// The exact value of 2^(e - 7) (1 + m/8), subnormals included; 0x7F is NaN.
-HADAL_INLINE Vec load(const e4m3* p) {
-  typedef std::uint8_t Bytes __attribute__((vector_size(kLanes)));
-  Bytes bytes;
-  __builtin_memcpy(&bytes, p, sizeof bytes);
-  const VecU code = __builtin_convertvector(bytes, VecU);
-  const VecU magnitude = code & 0x7FU;
-  // The fields fall into those of an f32 whose exponent is 120 too small.
-  const Vec scaled = reinterpret_cast<Vec>(magnitude << 20) * 0x1p120F;
-  const VecU nan = reinterpret_cast<VecU>(magnitude == 0x7FU) & 0x7FC00000U;
-  return reinterpret_cast<Vec>(reinterpret_cast<VecU>(scaled) | nan | ((code & 0x80U) << 24));
-}
 
 #if defined(HADAL_ISA_IS_avx512)
 /// 32 values as bf16; those outside `mask` are zero.

@@ -1,11 +1,13 @@
 // The innermost product: a tile of a few rows x a few vectors of the output, held in registers over one block of the
-// reduced axis. Include inside a target region, after vec.h.
+// reduced axis. Include inside the region that isa_begin.h opens.
 //
 // The reduced axis is counted in words of 32 bits: one f32, or on AVX-512 a pair of bf16 (vdpbf16ps). Each output is
 // one chain of multiply-adds over the words of a block, in order, whatever the shape of the tile: so a row of a product
 // does not change a bit with the number of rows beside it or with the split of work.
 #ifndef HADAL_KERNELS_CPU_GEMM_TILE_H_
 #define HADAL_KERNELS_CPU_GEMM_TILE_H_
+
+#include "kernels/cpu/vec.h"
 
 /// Two consecutive values of the reduced axis, the first in the low half.
 struct Bf16Pair {
@@ -131,10 +133,10 @@ HADAL_INLINE void finish_whole(const Tile& t, const Vec (&acc)[kRows][kVecs]) {
   }
 }
 
-template <int kRows, int kVecs>
+template <bool kScaled, int kRows, int kVecs>
 HADAL_INLINE void finish(const Tile& t, const Vec (&acc)[kRows][kVecs]) {
-  const bool before = t.before != nullptr, scaled = t.row_scale != nullptr;
-  if (t.columns < kVecs * kLanes || (t.bf16_out && (t.bf16_add || scaled)) || (scaled && !before)) {
+  const bool before = t.before != nullptr;
+  if (t.columns < kVecs * kLanes || t.bf16_add || (kScaled && (t.row_scale == nullptr || (t.bf16_out && !before)))) {
     Vec copy[kRows * kVecs];
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r)
@@ -142,16 +144,15 @@ HADAL_INLINE void finish(const Tile& t, const Vec (&acc)[kRows][kVecs]) {
       for (int v = 0; v < kVecs; ++v) copy[r * kVecs + v] = acc[r][v];
     finish_any(t, copy, kRows, kVecs);
   } else if (t.bf16_out) {
-    before ? finish_whole<true, true, false>(t, acc) : finish_whole<true, false, false>(t, acc);
-  } else if (scaled) {
-    finish_whole<false, true, true>(t, acc);
+    before ? finish_whole<true, true, kScaled>(t, acc) : finish_whole<true, false, false>(t, acc);
   } else {
-    before ? finish_whole<false, true, false>(t, acc) : finish_whole<false, false, false>(t, acc);
+    before ? finish_whole<false, true, kScaled>(t, acc) : finish_whole<false, false, kScaled>(t, acc);
   }
 }
 
-/// One tile. kPacked: `a` is a strip, kStrip words per step (a tile of 12 rows takes two strips).
-template <class Word, int kRows, int kVecs, bool kPacked>
+/// One tile. kPacked: `a` is a strip, kStrip words per step (a tile of 12 rows takes two strips). kScaled:
+/// there may be scales.
+template <class Word, int kRows, int kVecs, bool kPacked, bool kScaled>
 void multiply_tile(const Tile& t) {
   constexpr index_t kStep = kPacked ? kStrip * 4 : 4;
   Vec acc[kRows][kVecs] = {};
@@ -184,39 +185,40 @@ void multiply_tile(const Tile& t) {
     for (int i = 0; i < 16; ++i) step();
   }
   for (; k < t.words; ++k) step();
-  finish(t, acc);
+  finish<kScaled>(t, acc);
 }
 
 using TileFunction = void (*)(const Tile&);
 
-template <class Word, int kVecs, bool kPacked>
+template <class Word, int kVecs, bool kPacked, bool kScaled>
 TileFunction tile_function_of(index_t rows) {
   if constexpr (tile_rows(kVecs) == 12)
-    if (rows == 12) return multiply_tile<Word, 12, kVecs, kPacked>;
+    if (rows == 12) return multiply_tile<Word, 12, kVecs, kPacked, kScaled>;
   switch (rows) {
     case 6:
-      return multiply_tile<Word, 6, kVecs, kPacked>;
+      return multiply_tile<Word, 6, kVecs, kPacked, kScaled>;
     case 5:
-      return multiply_tile<Word, 5, kVecs, kPacked>;
+      return multiply_tile<Word, 5, kVecs, kPacked, kScaled>;
     case 4:
-      return multiply_tile<Word, 4, kVecs, kPacked>;
+      return multiply_tile<Word, 4, kVecs, kPacked, kScaled>;
     case 3:
-      return multiply_tile<Word, 3, kVecs, kPacked>;
+      return multiply_tile<Word, 3, kVecs, kPacked, kScaled>;
     case 2:
-      return multiply_tile<Word, 2, kVecs, kPacked>;
+      return multiply_tile<Word, 2, kVecs, kPacked, kScaled>;
     default:
-      return multiply_tile<Word, 1, kVecs, kPacked>;
+      return multiply_tile<Word, 1, kVecs, kPacked, kScaled>;
   }
 }
 
 /// The kernel for `rows` in [1, kStrip] or tile_rows(vecs).
-template <class Word, bool kPacked>
+template <class Word, bool kPacked, bool kScaled>
 TileFunction tile_function(index_t rows, int vecs) {
   if constexpr (kPanelVecs == 4) {
-    if (vecs == 4) return tile_function_of<Word, 4, kPacked>(rows);
-    if (vecs == 3) return tile_function_of<Word, 3, kPacked>(rows);
+    if (vecs == 4) return tile_function_of<Word, 4, kPacked, kScaled>(rows);
+    if (vecs == 3) return tile_function_of<Word, 3, kPacked, kScaled>(rows);
   }
-  return vecs == 2 ? tile_function_of<Word, 2, kPacked>(rows) : tile_function_of<Word, 1, kPacked>(rows);
+  return vecs == 2 ? tile_function_of<Word, 2, kPacked, kScaled>(rows)
+                   : tile_function_of<Word, 1, kPacked, kScaled>(rows);
 }
 
 #endif  // HADAL_KERNELS_CPU_GEMM_TILE_H_
