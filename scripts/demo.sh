@@ -28,7 +28,7 @@ for folder in "${corpus[@]}"; do
 done
 
 say "2. Tokenizer, data and training: $hadal pretrain --config configs/recipes/demo.json --out $run"
-$hadal pretrain --config configs/recipes/demo.json --out "$run" --input "${corpus[@]}" "$@"
+$hadal pretrain --config configs/recipes/demo.json --out "$run" --data.inputs "${corpus[@]}" "$@"
 
 say "3. The model writes"
 checkpoint=$(find "$run/checkpoints" -maxdepth 1 -name 'step-*' | sort -V | tail -n 1)

@@ -2,22 +2,29 @@
 #include <string_view>
 #include <vector>
 
-#include "analysis/bench/train_bench.h"
+#include "analysis/bench/cmd_bench.h"
 #include "base/command.h"
+#include "data/cmd_tokenizer.h"
 #include "formats/cmd_inspect.h"
 #include "infer/cmd_generate.h"
 #include "nn/cmd_logits.h"
+#include "train/cmd_train.h"
+#include "train/report.h"
 
 namespace hadal {
 namespace {
 
 constexpr std::array kCommands{
-    Command{"bench-train", "speed of training steps", bench_train},
+    Command{"bench", "speed against the machine's own roof", cmd_bench},
+    Command{"pretrain", "train a base model from text", cmd_pretrain},
+    Command{"extend", "longer context with YaRN, in phases", cmd_extend},
     Command{"generate", "continue a prompt", cmd_generate},
     Command{"init", "random weights in the Hugging Face layout", cmd_init},
     Command{"logits", "logits of a token sequence, for parity checks", cmd_logits},
     Command{"grad", "gradients of a token sequence, for parity checks", cmd_grad},
+    Command{"tokenizer", "train a tokenizer, encode and decode with one", cmd_tokenizer},
     Command{"inspect", "what a model folder, a config or a safetensors file holds", cmd_inspect},
+    Command{"report", "HTML report of a run folder", cmd_report},
 };
 
 }  // namespace

@@ -35,15 +35,19 @@ struct ThreadPool::Impl {
     index_t num_tasks = 0;
   };
 
+  // The gate of the present loop: its number, whether workers may still join, and how many are inside. A worker that
+  // comes late, because its CPU was busy elsewhere, finds the gate closed and nobody waits for it.
+  static constexpr std::uint64_t kLoopNumber = std::uint64_t{1} << 32, kOpen = std::uint64_t{1} << 31,
+                                 kInside = kOpen - 1;
+  std::atomic<std::uint64_t> gate{0};
+
   std::vector<std::thread> threads;
   std::mutex mutex;
   std::condition_variable wake;
-  std::atomic<std::uint64_t> generation{0};  // counts loops; a change tells the workers that `loop` is new
   std::atomic<bool> stopping{false};
   std::atomic<int> sleeping{0};
   std::atomic<index_t> next{0};
-  std::atomic<int> busy{0};  // workers that have not left the present loop
-  Loop loop;
+  Loop loop;  // changes only while nobody is inside
   std::mutex error_mutex;
   std::exception_ptr error;
 
@@ -63,24 +67,32 @@ struct ThreadPool::Impl {
     inside_loop = false;
   }
 
+  /// Whether there is a loop that a worker who was last in loop `seen` may join.
+  bool open_for(std::uint64_t seen) const {
+    const std::uint64_t g = gate.load();
+    return (g & kOpen) != 0 && g / kLoopNumber != seen;
+  }
+
   void work(int worker) {
     std::uint64_t seen = 0;
     for (;;) {
       int spins = 0;
-      while (generation.load(std::memory_order_acquire) == seen && !stopping.load(std::memory_order_relaxed)) {
+      while (!open_for(seen) && !stopping.load(std::memory_order_relaxed)) {
         if (++spins < kSpins) {
           _mm_pause();
           continue;
         }
         std::unique_lock lock(mutex);
         sleeping.fetch_add(1);
-        wake.wait(lock, [&] { return generation.load() != seen || stopping.load(); });
+        wake.wait(lock, [&] { return open_for(seen) || stopping.load(); });
         sleeping.fetch_sub(1);
       }
       if (stopping.load(std::memory_order_relaxed)) return;
-      seen = generation.load(std::memory_order_acquire);
+      std::uint64_t g = gate.load();
+      if ((g & kOpen) == 0 || !gate.compare_exchange_strong(g, g + 1)) continue;
+      seen = g / kLoopNumber;
       run_tasks(worker);
-      busy.fetch_sub(1, std::memory_order_release);
+      gate.fetch_sub(1, std::memory_order_release);
     }
   }
 };
@@ -88,7 +100,8 @@ struct ThreadPool::Impl {
 ThreadPool::ThreadPool(int num_threads) : impl_(std::make_unique<Impl>()) {
   HADAL_CHECK(num_threads >= 0 && num_threads <= 4096, "threads: got ", num_threads, ", want 0 (all) to 4096");
   if (num_threads == 0) num_threads = cpus_of_process();
-  for (int worker = 1; worker < num_threads; ++worker) impl_->threads.emplace_back([this, worker] { impl_->work(worker); });
+  for (int worker = 1; worker < num_threads; ++worker)
+    impl_->threads.emplace_back([this, worker] { impl_->work(worker); });
 }
 
 ThreadPool::~ThreadPool() {
@@ -100,7 +113,9 @@ ThreadPool::~ThreadPool() {
   for (std::thread& thread : impl_->threads) thread.join();
 }
 
-int ThreadPool::num_threads() const { return static_cast<int>(impl_->threads.size()) + 1; }
+int ThreadPool::num_threads() const {
+  return static_cast<int>(impl_->threads.size()) + 1;
+}
 
 void ThreadPool::parallel_for(index_t num_tasks, FunctionRef<void(index_t, int)> body) {
   if (num_tasks <= 0) return;
@@ -111,14 +126,20 @@ void ThreadPool::parallel_for(index_t num_tasks, FunctionRef<void(index_t, int)>
   }
   p.loop = {&body, num_tasks};
   p.next.store(0, std::memory_order_relaxed);
-  p.busy.store(static_cast<int>(p.threads.size()), std::memory_order_relaxed);
-  p.generation.fetch_add(1);  // sequentially consistent: pairs with the check of `sleeping` below
+  // Sequentially consistent: pairs with the check of `sleeping` below.
+  p.gate.store((p.gate.load() / Impl::kLoopNumber + 1) * Impl::kLoopNumber + Impl::kOpen);
   if (p.sleeping.load() > 0) {
     const std::lock_guard lock(p.mutex);
     p.wake.notify_all();
   }
   p.run_tasks(0);
-  while (p.busy.load(std::memory_order_acquire) != 0) _mm_pause();
+  p.gate.fetch_and(~Impl::kOpen);
+  for (int spins = 0; (p.gate.load(std::memory_order_acquire) & Impl::kInside) != 0; ++spins) {
+    if (spins < kSpins)
+      _mm_pause();
+    else
+      std::this_thread::yield();  // a worker that is inside may need this CPU
+  }
   if (p.error) std::rethrow_exception(std::exchange(p.error, nullptr));
 }
 

@@ -1,9 +1,9 @@
 #pragma once
+#include <span>
 #include <vector>
 
 #include "data/batch.h"
-#include "data/fim.h"
-#include "formats/token_shard.h"
+#include "data/token_stream.h"
 
 namespace hadal {
 
@@ -25,38 +25,35 @@ struct LoaderOptions {
 enum class Split : std::uint8_t { kTrain, kValidation };
 
 /// An endless stream of training sequences over a shard: epochs of all documents, each epoch in its own random order,
-/// concatenated and cut into pieces of seq_length (DeepSeek-V3 report 4.1). Sequence i is a pure function of (seed, i),
-/// so a resumed run needs nothing but the number of sequences it has used.
+/// concatenated and cut into sequences (DeepSeek-V3 report 4.1). A batch is a pure function of the seed, the place in
+/// the stream and its shape: a resumed run needs nothing but the number of tokens (or sequences) it has used, and batch
+/// size and sequence length may change from step to step.
 class Loader {
  public:
   /// bos_id, eos_id: needed where the options add them. The shard must outlive the loader.
   Loader(const TokenShard& shard, const LoaderOptions& options, std::uint64_t seed, Split split, int seq_length,
          int bos_id, int eos_id);
 
-  /// Sequences [first, first + count).
-  Batch batch(std::int64_t first, std::int64_t count);
+  /// Sequences [first, first + count) of seq_length tokens each. The target of a token is the one behind it in the
+  /// stream; none (-1) where documents are masked and the next one begins.
+  Batch batch(std::int64_t first, std::int64_t count) const {
+    return batch_at(first * seq_length_, count, seq_length_);
+  }
+  /// The `count` sequences of `seq_length` tokens behind the first `tokens_used` tokens of the stream.
+  Batch batch_at(std::int64_t tokens_used, std::int64_t count, int seq_length) const;
+
   /// Tokens of one pass over the documents, with what is added to them.
-  std::int64_t tokens_per_epoch() const { return tokens_per_epoch_; }
-  std::int64_t num_documents() const { return static_cast<std::int64_t>(documents_.size()); }
+  std::int64_t tokens_per_epoch() const { return stream_.epoch_tokens(); }
+  std::int64_t num_documents() const { return stream_.num_documents(); }
 
  private:
-  struct Epoch {
-    std::int64_t number = -1;
-    std::vector<index_t> order;        // documents
-    std::vector<std::int64_t> begins;  // place of each in the epoch's stream
-  };
-  index_t packed_length(index_t document) const;
-  int token_at(index_t document, index_t place) const;
-  const Epoch& epoch(std::int64_t number);
-  void append_sequence(Batch& batch, std::int64_t index);
-
-  const TokenShard& shard_;
   LoaderOptions options_;
-  std::uint64_t seed_;
-  int seq_length_, bos_id_, eos_id_;
-  std::vector<index_t> documents_;
-  std::int64_t tokens_per_epoch_ = 0;
-  Epoch epochs_[2];  // the present one, and the next where a sequence runs over the border
+  int seq_length_;
+  TokenStream stream_;
 };
+
+/// Bytes of text that the targets of a batch stand for; `text_bytes_per_token` as Tokenizer gives it. Bits per byte are
+/// the summed loss in nats / log(2) / this.
+std::int64_t target_text_bytes(const Batch& batch, std::span<const int> text_bytes_per_token);
 
 }  // namespace hadal

@@ -30,7 +30,9 @@ constexpr Alphabet kAlphabet = [] {
 
 }  // namespace
 
-char32_t byte_level_character(unsigned char byte) { return kAlphabet.character[byte]; }
+char32_t byte_level_character(unsigned char byte) {
+  return kAlphabet.character[byte];
+}
 
 std::string byte_level_encode(std::string_view bytes) {
   std::string text;

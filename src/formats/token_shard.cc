@@ -2,6 +2,7 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/error.h"
@@ -109,6 +110,24 @@ int TokenShard::token(index_t document, index_t index) const {
   HADAL_CHECK(id < impl_->header.vocab_size, impl_->name, ": token ", id, " is outside the vocabulary of ",
               impl_->header.vocab_size);
   return static_cast<int>(id);
+}
+
+void TokenShard::read(index_t document, index_t first, std::span<int> out) const {
+  const index_t length = document_length(document), count = static_cast<index_t>(out.size());
+  HADAL_CHECK(first >= 0 && first <= length && count <= length - first, impl_->name, ": tokens [", first, ", ",
+              first + count, ") of ", length, " in document ", document);
+  const std::uint64_t place = impl_->offset(document) + static_cast<std::uint64_t>(first);
+  std::uint32_t largest = 0;
+  const auto copy = [&]<class Id>(Id) {
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      const std::uint32_t id = read_at<Id>(impl_->tokens, place + i);
+      largest = std::max(largest, id);
+      out[i] = static_cast<int>(id);
+    }
+  };
+  impl_->header.token_bytes == 2 ? copy(std::uint16_t{}) : copy(std::uint32_t{});
+  HADAL_CHECK(out.empty() || largest < impl_->header.vocab_size, impl_->name, ": token ", largest,
+              " is outside the vocabulary of ", impl_->header.vocab_size);
 }
 
 void write_token_shard(const std::filesystem::path& path, int vocab_size, std::span<const std::vector<int>> documents) {

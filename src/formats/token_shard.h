@@ -28,6 +28,8 @@ class TokenShard {
   index_t document_length(index_t document) const;
   /// Token `index` of a document. Throws Error when it is outside the vocabulary.
   int token(index_t document, index_t index) const;
+  /// Tokens [first, first + out.size()) of a document. Throws Error as token() does.
+  void read(index_t document, index_t first, std::span<int> out) const;
   std::uint64_t checksum() const;
 
  private:

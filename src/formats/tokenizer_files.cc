@@ -30,7 +30,9 @@ std::string template_text(ObjectReader& reader, std::string_view where) {
 }
 
 /// The null of JSON for "".
-Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+Json text_or_null(const std::string& text) {
+  return text.empty() ? Json(nullptr) : Json(text);
+}
 
 }  // namespace
 
@@ -69,7 +71,8 @@ std::string special_tokens_map_json(const TokenizerConfig& config) {
   JsonObject map;
   const auto add = [&](const char* key, const std::string& content) {
     if (content.empty()) return;
-    map[key] = {{"content", content}, {"lstrip", false}, {"normalized", false}, {"rstrip", false}, {"single_word", false}};
+    map[key] = {
+        {"content", content}, {"lstrip", false}, {"normalized", false}, {"rstrip", false}, {"single_word", false}};
   };
   add("bos_token", config.bos_token);
   add("eos_token", config.eos_token);
@@ -81,7 +84,8 @@ std::string generation_config_json(const GenerationConfig& config) {
   JsonObject json;
   if (config.bos_token_id >= 0) json["bos_token_id"] = config.bos_token_id;
   if (config.eos_token_ids.size() == 1) json["eos_token_id"] = config.eos_token_ids[0];
-  if (config.eos_token_ids.size() > 1) json["eos_token_id"] = JsonArray(config.eos_token_ids.begin(), config.eos_token_ids.end());
+  if (config.eos_token_ids.size() > 1)
+    json["eos_token_id"] = JsonArray(config.eos_token_ids.begin(), config.eos_token_ids.end());
   json["do_sample"] = config.do_sample;
   json["temperature"] = config.temperature;
   json["top_p"] = config.top_p;
@@ -98,12 +102,14 @@ TokenizerFiles load_tokenizer_files(const std::filesystem::path& path) {
   const bool is_folder = std::filesystem::is_directory(path);
   const std::filesystem::path folder = is_folder ? path : path.parent_path();
   const std::filesystem::path file = is_folder ? path / "tokenizer.json" : path;
-  HADAL_CHECK(std::filesystem::exists(file), file.string(), ": no such file; want a tokenizer.json or a folder that holds one");
+  HADAL_CHECK(std::filesystem::exists(file), file.string(),
+              ": no such file; want a tokenizer.json or a folder that holds one");
   TokenizerFiles files;
   files.spec = parse_tokenizer_json(read_file(file), file.string());
   if (const auto config = folder / "tokenizer_config.json"; std::filesystem::exists(config))
     files.config = parse_tokenizer_config(read_file(config), config.string());
-  if (const auto jinja = folder / "chat_template.jinja"; std::filesystem::exists(jinja)) files.config.chat_template = read_file(jinja);
+  if (const auto jinja = folder / "chat_template.jinja"; std::filesystem::exists(jinja))
+    files.config.chat_template = read_file(jinja);
   return files;
 }
 
@@ -112,7 +118,8 @@ void write_tokenizer_files(const std::filesystem::path& folder, const TokenizerF
   GenerationConfig generation;
   generation.bos_token_id = added_token_id(files.spec, files.config.bos_token);
   if (const int eos = added_token_id(files.spec, files.config.eos_token); eos >= 0) generation.eos_token_ids = {eos};
-  if (!files.config.chat_template.empty()) write_file_atomically(folder / "chat_template.jinja", files.config.chat_template);
+  if (!files.config.chat_template.empty())
+    write_file_atomically(folder / "chat_template.jinja", files.config.chat_template);
   write_file_atomically(folder / "special_tokens_map.json", special_tokens_map_json(files.config));
   write_file_atomically(folder / "generation_config.json", generation_config_json(generation));
   write_file_atomically(folder / "tokenizer_config.json", tokenizer_config_json(files.config));

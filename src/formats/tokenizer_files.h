@@ -17,8 +17,8 @@ struct TokenizerConfig {
   std::int64_t model_max_length = 0;  // tokens; 0: not stated
 };
 
-/// Reads a tokenizer_config.json text. Keys without a meaning here are left alone: the file is a bag of hints for Python
-/// classes. Of several named templates the one called "default" is taken.
+/// Reads a tokenizer_config.json text. Keys without a meaning here are left alone: the file is a bag of hints for
+/// Python classes. Of several named templates the one called "default" is taken.
 TokenizerConfig parse_tokenizer_config(std::string_view json_text, std::string_view where);
 /// tokenizer_config.json text for transformers' PreTrainedTokenizerFast.
 std::string tokenizer_config_json(const TokenizerConfig& config);
@@ -48,9 +48,9 @@ int added_token_id(const TokenizerSpec& spec, std::string_view content);
 /// template inside tokenizer_config.json), or a tokenizer.json, whose neighbours are read too.
 TokenizerFiles load_tokenizer_files(const std::filesystem::path& path);
 
-/// Writes tokenizer.json, tokenizer_config.json, special_tokens_map.json, generation_config.json (the end of sentence as
-/// the only stop) and, when there is a template, chat_template.jinja into `folder`, which is made when missing. Each file
-/// appears whole or not at all.
+/// Writes tokenizer.json, tokenizer_config.json, special_tokens_map.json, generation_config.json (the end of sentence
+/// as the only stop) and, when there is a template, chat_template.jinja into `folder`, which is made when missing. Each
+/// file appears whole or not at all.
 void write_tokenizer_files(const std::filesystem::path& folder, const TokenizerFiles& files);
 
 }  // namespace hadal

@@ -13,7 +13,9 @@ namespace {
 /// File text of a token to its id. The views point into the JSON value.
 using TokenIds = std::unordered_map<std::string_view, int>;
 
-std::string_view view_of(const boost::json::string& s) { return {s.data(), s.size()}; }
+std::string_view view_of(const boost::json::string& s) {
+  return {s.data(), s.size()};
+}
 
 const JsonArray& array_of(const Json& value, std::string_view at) {
   const JsonArray* array = value.if_array();
@@ -26,7 +28,8 @@ std::string quoted_regex(std::string_view text) {
   std::string regex;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    const bool plain = byte >= 0x80 || (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z');
+    const bool plain =
+        byte >= 0x80 || (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z');
     if (!plain) regex += '\\';
     regex += c;
   }
@@ -42,7 +45,8 @@ void read_normalizer(const Json& value, std::string_view where, const std::strin
   const auto type = reader.get<std::string>("type");
   if (type == "Sequence") {
     const JsonArray& parts = array_of(reader.value("normalizers"), reader.at("normalizers"));
-    for (std::size_t i = 0; i < parts.size(); ++i) read_normalizer(parts[i], where, str_cat(path, ".normalizers[", i, "]"), spec);
+    for (std::size_t i = 0; i < parts.size(); ++i)
+      read_normalizer(parts[i], where, str_cat(path, ".normalizers[", i, "]"), spec);
   } else if (type == "NFC") {
     spec.normalize_nfc = true;
   } else {
@@ -123,7 +127,8 @@ void read_template(ObjectReader& reader, TokenizerSpec& spec) {
     ObjectReader token = step.object("SpecialToken");
     ObjectReader entry = specials.object(token.get<std::string>("id"));
     for (const int id : entry.get<std::vector<int>>("ids")) {
-      if (id < 0 || id >= spec.vocab_size() || spec.tokens[id].bytes.empty()) entry.reject("ids", "ids of the vocabulary");
+      if (id < 0 || id >= spec.vocab_size() || spec.tokens[id].bytes.empty())
+        entry.reject("ids", "ids of the vocabulary");
       (after_text ? spec.suffix_ids : spec.prefix_ids).push_back(id);
     }
   }
@@ -136,7 +141,8 @@ void read_post_processor(const Json& value, std::string_view where, const std::s
   const auto type = reader.get<std::string>("type");
   if (type == "Sequence") {
     const JsonArray& parts = array_of(reader.value("processors"), reader.at("processors"));
-    for (std::size_t i = 0; i < parts.size(); ++i) read_post_processor(parts[i], where, str_cat(path, ".processors[", i, "]"), spec);
+    for (std::size_t i = 0; i < parts.size(); ++i)
+      read_post_processor(parts[i], where, str_cat(path, ".processors[", i, "]"), spec);
   } else if (type == "ByteLevel") {  // moves offsets only
     for (const char* key : {"add_prefix_space", "trim_offsets", "use_regex"}) reader.skip(key);
   } else if (type == "TemplateProcessing") {
@@ -213,7 +219,8 @@ void expect_off(ObjectReader& reader, std::string_view key) {
 
 void read_model(ObjectReader reader, TokenizerSpec& spec) {
   if (reader.get_or<std::string>("type", "BPE") != "BPE") reader.reject("type", "BPE");
-  for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback"}) expect_off(reader, key);
+  for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback"})
+    expect_off(reader, key);
   for (const char* key : {"unk_token", "fuse_unk"}) reader.skip(key);  // every byte is a token: nothing is unknown
   spec.ignore_merges = reader.get_or<bool>("ignore_merges", false);
   const TokenIds ids = read_vocab(reader.value("vocab"), reader.at("vocab"), spec);
@@ -253,12 +260,14 @@ TokenizerSpec parse_tokenizer_json(std::string_view json_text, std::string_view 
   for (const char* key : {"truncation", "padding"}) reader.skip(key);  // of batches for Python, not of the tokenizer
   TokenizerSpec spec;
   read_model(reader.object("model"), spec);
-  if (const Json* added = reader.find_value("added_tokens")) read_added_tokens(array_of(*added, reader.at("added_tokens")), where, spec);
+  if (const Json* added = reader.find_value("added_tokens"))
+    read_added_tokens(array_of(*added, reader.at("added_tokens")), where, spec);
   if (const Json* normalizer = reader.find_value("normalizer")) read_normalizer(*normalizer, where, "normalizer", spec);
   if (!read_pre_tokenizer(reader.value("pre_tokenizer"), where, "pre_tokenizer", spec))
     reader.reject("pre_tokenizer", "a Sequence that ends in ByteLevel");
   if (const Json* decoder = reader.find_value("decoder")) read_decoder(*decoder, where, "decoder");
-  if (const Json* processor = reader.find_value("post_processor")) read_post_processor(*processor, where, "post_processor", spec);
+  if (const Json* processor = reader.find_value("post_processor"))
+    read_post_processor(*processor, where, "post_processor", spec);
   reader.finish();
   return spec;
 }

@@ -1,6 +1,6 @@
 #pragma once
-// tokenizer.json of Hugging Face's tokenizers. Input is untrusted; a construct that is not known to be handled exactly is
-// an Error that names it, never a guess.
+// tokenizer.json of Hugging Face's tokenizers. Input is untrusted; a construct that is not known to be handled exactly
+// is an Error that names it, never a guess.
 #include <string>
 #include <string_view>
 

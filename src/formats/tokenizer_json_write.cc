@@ -53,12 +53,13 @@ Json post_processor_json(const TokenizerSpec& spec) {
   for (const int id : spec.suffix_ids) add_special(id);
   for (const char* name : {"A", "B"})
     for (const Json& step : single)
-      pair.push_back(step.get_object().contains("Sequence") ? Json{{"Sequence", {{"id", name}, {"type_id", 0}}}} : step);
+      pair.push_back(step.get_object().contains("Sequence") ? Json{{"Sequence", {{"id", name}, {"type_id", 0}}}}
+                                                            : step);
   return {{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", specials}};
 }
 
-/// Every token but the added ones behind the last token of the vocabulary proper: those get their ids from their order in
-/// added_tokens.
+/// Every token but the added ones behind the last token of the vocabulary proper: those get their ids from their order
+/// in added_tokens.
 JsonObject vocab_json(const TokenizerSpec& spec) {
   std::vector<char> added(spec.tokens.size(), 0);
   for (const AddedToken& token : spec.added_tokens) added[static_cast<std::size_t>(token.id)] = 1;
@@ -67,11 +68,13 @@ JsonObject vocab_json(const TokenizerSpec& spec) {
   int last = -1;
   for (const AddedToken& token : spec.added_tokens) {
     if (token.id < static_cast<int>(end)) continue;
-    HADAL_CHECK(token.id > last, "tokenizer.json: added token \"", token.content, "\" has id ", token.id, " behind id ", last);
+    HADAL_CHECK(token.id > last, "tokenizer.json: added token \"", token.content, "\" has id ", token.id, " behind id ",
+                last);
     last = token.id;
   }
   for (std::size_t id = end; id < spec.tokens.size(); ++id)
-    HADAL_CHECK(!spec.tokens[id].bytes.empty(), "tokenizer.json: no token has id ", id, ", which the format cannot say");
+    HADAL_CHECK(!spec.tokens[id].bytes.empty(), "tokenizer.json: no token has id ", id,
+                ", which the format cannot say");
   JsonObject vocab;
   vocab.reserve(end);
   for (std::size_t id = 0; id < end; ++id) {
@@ -95,7 +98,8 @@ JsonArray merges_json(const TokenizerSpec& spec) {
 /// As json_pretty, but one line for each token, since the vocabulary is what people look at.
 std::string lines_of(const JsonArray& array, std::string_view indent) {
   std::string text = "[";
-  for (const Json& value : array) text.append(text.size() > 1 ? ",\n" : "\n").append(indent).append("  ").append(json_line(value));
+  for (const Json& value : array)
+    text.append(text.size() > 1 ? ",\n" : "\n").append(indent).append("  ").append(json_line(value));
   return text.append("\n").append(indent).append("]");
 }
 

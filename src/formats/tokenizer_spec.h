@@ -27,8 +27,8 @@ struct TokenizerSpec {
   std::vector<Token> tokens;             // by id; added tokens included
   std::vector<Merge> merges;             // the earlier, the sooner applied
   std::vector<AddedToken> added_tokens;  // in file order
-  /// Regexes that cut the text into pieces before merging, one after the other: each is applied to the pieces of the one
-  /// before. Matches and what lies between them become pieces.
+  /// Regexes that cut the text into pieces before merging, one after the other: each is applied to the pieces of the
+  /// one before. Matches and what lies between them become pieces.
   std::vector<std::string> splits;
   bool normalize_nfc = false;  // Unicode NFC before splitting
   bool ignore_merges = false;  // a piece that is a token stays whole, whatever the merges say
@@ -39,7 +39,6 @@ struct TokenizerSpec {
 };
 
 /// The regex of GPT-2, which the ByteLevel pre-tokenizer applies when it is told to (use_regex).
-inline constexpr char kGpt2Split[] =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+inline constexpr char kGpt2Split[] = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 }  // namespace hadal

@@ -55,6 +55,7 @@ inline bf16 to_bf16(float v) {
   if ((bits & 0x7FFFFFFFU) > 0x7F800000U) return {static_cast<std::uint16_t>((bits >> 16) | 0x40U)};
   return {static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16)};
 }
+/// Nearest, ties to even; beyond 65504 + half a step infinity; NaN stays NaN.
 f16 to_f16(float v);
 /// Nearest, ties to even, saturating at the largest finite value; NaN stays NaN.
 e4m3 to_e4m3(float v);

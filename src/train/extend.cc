@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "nn/weights.h"
+#include "train/report.h"
 
 namespace hadal {
 namespace {
@@ -20,14 +21,16 @@ class Measured {
     LoaderOptions loader_options = o.loader;
     loader_options.fim.rate = 0;
     const Split split = o.loader.validation_share > 0 ? Split::kValidation : Split::kTrain;
-    Loader loader(*in.shard, loader_options, static_cast<std::uint64_t>(o.seed), split, seq_length, in.tokenizer->bos_id(), in.tokenizer->eos_id());
+    Loader loader(*in.shard, loader_options, static_cast<std::uint64_t>(o.seed), split, seq_length,
+                  in.tokenizer->bos_id(), in.tokenizer->eos_id());
     std::vector<int> bytes = in.tokenizer->text_bytes_per_token();
     bytes.resize(static_cast<std::size_t>(in.config.vocab_size), 0);
     const Validation v = validate(ctx_, model_, loader, o.validation.sequences, 4, bytes);
     return JsonArray(v.bits_per_byte_by_position.begin(), v.bits_per_byte_by_position.end());
   }
   JsonObject needles(const RunInputs& in, const ExtendOptions& o) {
-    return needle_grid(ctx_, model_, *in.tokenizer, *in.shard, o.needle, static_cast<std::uint64_t>(o.run.seed)).to_json();
+    return needle_grid(ctx_, model_, *in.tokenizer, *in.shard, o.needle, static_cast<std::uint64_t>(o.run.seed))
+        .to_json();
   }
 
  private:
@@ -47,8 +50,9 @@ ModelConfig extended_config(const ModelConfig& base, const ExtendOptions& option
   const double factor = phase.factor > 0 ? phase.factor : static_cast<double>(phase.seq_length) / original;
   c.max_position_embeddings = std::max(phase.seq_length, static_cast<int>(original * factor));
   if (!options.yarn) return c;
-  HADAL_CHECK(base.rope_scaling.type == "default" || base.rope_scaling.type == "yarn", "extend: the model uses rope scaling \"",
-              base.rope_scaling.type, "\"; YaRN needs a plain or a YaRN base");
+  HADAL_CHECK(base.rope_scaling.type == "default" || base.rope_scaling.type == "yarn",
+              "extend: the model uses rope scaling \"", base.rope_scaling.type,
+              "\"; YaRN needs a plain or a YaRN base");
   c.rope_scaling = {};
   c.rope_scaling.type = "yarn";
   c.rope_scaling.factor = factor;
@@ -58,7 +62,8 @@ ModelConfig extended_config(const ModelConfig& base, const ExtendOptions& option
   return c;
 }
 
-RunResult run_extension(Exec& exec, const ExtendOptions& options, RunInputs inputs, const fs::path& folder, bool resume) {
+RunResult run_extension(Exec& exec, const ExtendOptions& options, RunInputs inputs, const fs::path& folder,
+                        bool resume) {
   HADAL_CHECK(!options.phases.empty(), "extend: no phases");
   const ModelConfig base = inputs.config;
   const fs::path base_weights = inputs.weights;
@@ -72,7 +77,9 @@ RunResult run_extension(Exec& exec, const ExtendOptions& options, RunInputs inpu
     Measured before(exec, longer, base_weights, precision);
     summary["base"] = before.bits_by_position(inputs, options.run, last.seq_length);
     if (!options.needle.lengths.empty()) summary["needle_before"] = before.needles(inputs, options);
-    if (options.yarn) summary["base_with_yarn"] = Measured(exec, extended_config(base, options, last), base_weights, precision).bits_by_position(inputs, options.run, last.seq_length);
+    if (options.yarn)
+      summary["base_with_yarn"] = Measured(exec, extended_config(base, options, last), base_weights, precision)
+                                      .bits_by_position(inputs, options.run, last.seq_length);
   }
 
   RunResult result;
@@ -86,13 +93,28 @@ RunResult run_extension(Exec& exec, const ExtendOptions& options, RunInputs inpu
     run.trainer.lr.kind = "constant", run.trainer.lr.lr = phase.lr;
     inputs.config = extended_config(base, options, phase);
     const fs::path phase_folder = folder / str_cat("phase-", i + 1);
-    log_info("phase ", i + 1, " of ", options.phases.size(), ": ", phase.steps, " steps of ", phase.sequences, " x ", phase.seq_length, " tokens");
+    log_info("phase ", i + 1, " of ", options.phases.size(), ": ", phase.steps, " steps of ", phase.sequences, " x ",
+             phase.seq_length, " tokens");
     result = run_training(exec, run, inputs, phase_folder, resume);
     if (!result.finished) return result;
     inputs.weights = result.model;
-    summary[str_cat("phase_", i + 1)] = Measured(exec, inputs.config, result.model, precision).bits_by_position(inputs, options.run, last.seq_length);
+    summary[str_cat("phase_", i + 1)] =
+        Measured(exec, inputs.config, result.model, precision).bits_by_position(inputs, options.run, last.seq_length);
   }
-  if (!options.needle.lengths.empty()) summary["needle_after"] = Measured(exec, inputs.config, result.model, precision).needles(inputs, options);
+  if (!options.needle.lengths.empty()) {
+    const JsonObject after = Measured(exec, inputs.config, result.model, precision).needles(inputs, options);
+    summary["needle_after"] = after;
+    // The last phase's report shows both grids.
+    const fs::path last_folder = folder / str_cat("phase-", options.phases.size());
+    JsonLog log(last_folder / "needle.jsonl");
+    const auto line = [](std::int64_t step, std::string_view label, JsonObject grid) {
+      grid["step"] = step, grid["label"] = label;
+      return grid;
+    };
+    log.write(line(0, "before", summary["needle_before"].as_object()));
+    log.write(line(last.steps, "after", after));
+    write_report(last_folder);
+  }
   write_file_atomically(folder / "extension.json", json_pretty(summary));
   return result;
 }

@@ -10,10 +10,13 @@
 namespace hadal {
 namespace {
 
-/// All elements in one row; parameters are contiguous rows of their stacked weight.
-View flat(View v) {
-  HADAL_CHECK(v.contiguous(), "optimizer: a parameter of ", v.rows, " x ", v.cols, " is not contiguous");
-  return {v.data, v.dtype, 1, v.count(), v.count()};
+/// `count` elements from the first one of v on, as one row.
+View row_from(View v, index_t count) {
+  return {v.data, v.dtype, 1, count, count};
+}
+
+bool follows(View next, View v) {
+  return next.dtype == v.dtype && next.data == v.data + bytes_of(v.dtype, v.count());
 }
 
 void clear(View v) {
@@ -23,23 +26,47 @@ void clear(View v) {
 }  // namespace
 
 Optimizer::Optimizer(Model& model, const OptimizerOptions& options) : model_(model), options_(options) {
-  const DType wide = model.precision().wide();
-  const DType moments = wide == DType::kF64 ? wide : parse_dtype(options.moments);
+  std::vector<Param> run;
   model.visit_params([&](const Param& p) {
     if (!p.trainable) return;
     HADAL_CHECK(!p.grad.empty(), "optimizer: ", p.name, " has no gradient; the model was built for inference");
-    State s{p, p.value, {}, {}};
-    const auto allocate = [&](DType dtype) { return storage_.emplace_back(dtype, p.value.rows, p.value.cols).view(); };
-    if (p.value.dtype != wide) s.master = allocate(wide);
-    s.first_moment = allocate(moments);
-    s.second_moment = allocate(moments);
-    states_.push_back(s);
+    HADAL_CHECK(p.value.contiguous() && p.grad.contiguous(), "optimizer: ", p.name, " is not contiguous");
+    const bool joins = !run.empty() && run.back().is_vector == p.is_vector && follows(p.value, run.back().value) &&
+                       follows(p.grad, run.back().grad);
+    if (!joins) {
+      add_run(run);
+      run.clear();
+    }
+    run.push_back(p);
   });
+  add_run(run);
+}
+
+void Optimizer::add_run(std::span<const Param> params) {
+  if (params.empty()) return;
+  index_t count = 0;
+  for (const Param& p : params) count += p.value.count();
+  const DType wide = model_.precision().wide(), moments = wide == DType::kF64 ? wide : parse_dtype(options_.moments);
+  const auto allocate = [&](DType dtype) { return storage_.emplace_back(dtype, 1, count).view(); };
+  Run run;
+  run.value = row_from(params[0].value, count), run.grad = row_from(params[0].grad, count);
+  run.master = run.value.dtype == wide ? run.value : allocate(wide);
+  run.first_moment = allocate(moments), run.second_moment = allocate(moments);
+  run.decays = !params[0].is_vector || options_.decay_vectors;
+  runs_.push_back(run);
+  index_t begin = 0;
+  for (const Param& p : params) {
+    const auto part = [&](View row) {
+      return View{row.data + bytes_of(row.dtype, begin), row.dtype, p.value.rows, p.value.cols, p.value.cols};
+    };
+    states_.push_back({p, part(run.master), part(run.first_moment), part(run.second_moment)});
+    begin += p.value.count();
+  }
 }
 
 double Optimizer::grad_norm(Exec& ex) const {
   double sum = 0;
-  for (const State& s : states_) sum += kernels::sum_of_squares(ex, s.param.grad);
+  for (const Run& run : runs_) sum += kernels::sum_of_squares(ex, run.grad);
   return std::sqrt(sum);
 }
 
@@ -48,22 +75,22 @@ void Optimizer::step(Exec& ex, double lr, double norm, std::int64_t step) {
       .lr = lr, .beta1 = options_.beta1, .beta2 = options_.beta2, .eps = options_.eps, .step = step};
   // As torch's clip_grad_norm_: g *= min(1, clip / (norm + 1e-6)).
   if (options_.clip > 0) config.grad_scale = std::min(1.0, options_.clip / (norm + 1e-6));
-  for (const State& s : states_) {
-    config.weight_decay = s.param.is_vector && !options_.decay_vectors ? 0 : options_.weight_decay;
-    const bool separate = s.master.data != s.param.value.data;
-    kernels::adamw_step(ex, flat(s.master), separate ? flat(s.param.value) : View{}, flat(s.param.grad),
-                        flat(s.first_moment), flat(s.second_moment), config, /*zero_grad=*/true);
+  for (const Run& run : runs_) {
+    config.weight_decay = run.decays ? options_.weight_decay : 0;
+    const bool separate = run.master.data != run.value.data;
+    kernels::adamw_step(ex, run.master, separate ? run.value : View{}, run.grad, run.first_moment, run.second_moment,
+                        config, /*zero_grad=*/true);
   }
   model_.refresh(ex);
 }
 
 void Optimizer::zero_grad(Exec& ex) {
-  ex.pool.parallel_for(static_cast<index_t>(states_.size()),
-                       [&](index_t i, int) { clear(states_[static_cast<std::size_t>(i)].param.grad); });
+  ex.pool.parallel_for(static_cast<index_t>(runs_.size()),
+                       [&](index_t i, int) { clear(runs_[static_cast<std::size_t>(i)].grad); });
 }
 
 void Optimizer::reset_moments() {
-  for (const State& s : states_) clear(s.first_moment), clear(s.second_moment);
+  for (const Run& run : runs_) clear(run.first_moment), clear(run.second_moment);
 }
 
 void Optimizer::copy_from_model(Exec& ex) {

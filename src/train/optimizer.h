@@ -51,9 +51,17 @@ class Optimizer {
   index_t bytes() const;
 
  private:
+  /// Parameters that follow each other in memory (the experts of a layer, say), as one row: one kernel call for all.
+  struct Run {
+    View master, value, grad, first_moment, second_moment;
+    bool decays = true;
+  };
+  void add_run(std::span<const Param> params);
+
   Model& model_;
   OptimizerOptions options_;
   std::vector<State> states_;
+  std::vector<Run> runs_;
   std::vector<Tensor> storage_;
 };
 

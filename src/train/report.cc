@@ -24,7 +24,7 @@ constexpr std::size_t kMaxPoints = 1500;
 constexpr std::size_t kMaxFrames = 200;
 constexpr std::size_t kMaxSamplesPerPrompt = 8;
 constexpr std::size_t kMaxSampleBytes = 4000;
-constexpr std::size_t kMaxGuardLines = 100;
+constexpr std::size_t kMaxSkipped = 100;
 
 // Six digits are more than a screen shows.
 double rounded(double v) {
@@ -32,6 +32,28 @@ double rounded(double v) {
   double result = v;
   std::from_chars(text.data(), text.data() + text.size(), result);
   return result;
+}
+
+// The lines of a file of the run; of a run in phases, those of all phases, with steps and tokens counted on.
+std::vector<JsonObject> lines_of(const std::filesystem::path& folder, const char* file) {
+  if (std::filesystem::exists(folder / file)) return read_json_log(folder / file);
+  std::vector<JsonObject> all;
+  std::int64_t step = 0, tokens = 0;
+  for (int phase = 1; std::filesystem::is_directory(folder / str_cat("phase-", phase)); ++phase) {
+    const std::filesystem::path inside = folder / str_cat("phase-", phase);
+    for (JsonObject& line : read_json_log(inside / file)) {
+      line["step"] = line.at("step").get_int64() + step;
+      if (Json* const count = line.if_contains("tokens"); count != nullptr && count->is_int64())
+        *count = count->get_int64() + tokens;
+      all.push_back(std::move(line));
+    }
+    const std::vector<JsonObject> metrics = read_json_log(inside / "metrics.jsonl");
+    if (metrics.empty()) continue;
+    step += metrics.back().at("step").get_int64();
+    if (const Json* const count = metrics.back().if_contains("tokens"); count != nullptr && count->is_int64())
+      tokens += count->get_int64();
+  }
+  return all;
 }
 
 std::optional<double> number_at(const JsonObject& line, std::string_view key) {
@@ -96,25 +118,28 @@ JsonArray shares_of(const Json& counts, std::string_view where) {
   return shares;
 }
 
-Json experts_of(const std::vector<JsonObject>& lines, const std::string& file) {
+// `first_layer`: number of the first MoE layer.
+Json experts_of(const std::vector<JsonObject>& lines, const std::string& file, std::int64_t first_layer) {
   JsonArray steps, load;
   const std::size_t frames = std::min(lines.size(), kMaxFrames);
-  const Json* layers = nullptr;
   for (std::size_t i = 0; i < frames; ++i) {
     const Json line(lines[bucket(i, frames, lines.size()).second - 1]);
     ObjectReader reader(line, file);
     steps.emplace_back(reader.get<std::int64_t>("step"));
-    layers = lines.front().if_contains("layers");
     const Json& rows = reader.value("load");
-    HADAL_CHECK(rows.is_array() && !rows.get_array().empty() && layers != nullptr && layers->is_array() &&
-                    layers->get_array().size() == rows.get_array().size(),
-                reader.at("load"), ": want one list of counts per layer of \"layers\"");
+    if (!rows.is_array() || rows.get_array().empty()) reader.reject("load", "a list of counts for each MoE layer");
     JsonArray frame;
     for (const Json& row : rows.get_array()) frame.emplace_back(shares_of(row, reader.at("load")));
+    if (!load.empty() &&
+        (load[0].get_array().size() != frame.size() || load[0].at(0).get_array().size() != frame[0].get_array().size()))
+      reader.reject("load", "as many layers and experts as in the lines before");
     load.emplace_back(std::move(frame));
   }
   if (frames == 0) return nullptr;
-  return JsonObject{{"steps", std::move(steps)}, {"layers", *layers}, {"load", std::move(load)}};
+  JsonArray layers;
+  for (std::size_t i = 0; i < load[0].get_array().size(); ++i)
+    layers.emplace_back(first_layer + static_cast<std::int64_t>(i));
+  return JsonObject{{"steps", std::move(steps)}, {"layers", std::move(layers)}, {"load", std::move(load)}};
 }
 
 // `text` cut to `max_bytes`, between code points.
@@ -147,21 +172,46 @@ JsonArray samples_of(const std::vector<JsonObject>& lines, const std::string& fi
   return samples;
 }
 
-JsonArray needle_of(const std::vector<JsonObject>& lines, const std::string& file) {
-  JsonArray runs;
-  for (const JsonObject& line : lines) {
-    const Json value(line);
-    ObjectReader reader(value, file);
-    const auto lengths = reader.get<std::vector<int>>("lengths");
-    const auto depths = reader.get<std::vector<double>>("depths");
-    const Json& scores = reader.value("scores");
-    bool fits = scores.is_array() && scores.get_array().size() == depths.size();
-    for (std::size_t i = 0; fits && i < depths.size(); ++i)
-      fits = json_as<std::vector<double>>(scores.at(i), reader.at("scores")).size() == lengths.size();
-    HADAL_CHECK(fits, reader.at("scores"), ": want [", depths.size(), " depths][", lengths.size(), " lengths]");
-    runs.emplace_back(line);
+// One grid of extension.json as the page wants it: [depth][length] of 0..1.
+JsonObject needle_of(const Json& grid, const std::string& at, std::string_view label) {
+  ObjectReader reader(grid, at);
+  const auto lengths = reader.get<std::vector<int>>("lengths");
+  const auto depths = reader.get<std::vector<double>>("depths");
+  const Json& scores = reader.value("scores");
+  HADAL_CHECK(scores.is_array() && scores.get_array().size() == lengths.size(), reader.at("scores"),
+              ": want one row per length");
+  JsonArray rows(depths.size(), JsonArray());
+  for (const Json& row : scores.get_array()) {
+    const auto of_length = json_as<std::vector<double>>(row, reader.at("scores"));
+    HADAL_CHECK(of_length.size() == depths.size(), reader.at("scores"), ": want one score per depth");
+    for (std::size_t d = 0; d < depths.size(); ++d) rows[d].get_array().emplace_back(rounded(of_length[d] / 10));
   }
-  return runs;
+  return {{"label", label},
+          {"lengths", JsonArray(lengths.begin(), lengths.end())},
+          {"depths", JsonArray(depths.begin(), depths.end())},
+          {"scores", std::move(rows)}};
+}
+
+// Bits per byte by position: of every list in extension.json, or of the last validation.
+Json positions_of(const JsonObject& extension, const std::vector<JsonObject>& validation) {
+  JsonArray series;
+  for (const auto& [key, value] : extension)
+    if (value.is_array()) series.push_back(JsonObject{{"name", key}, {"values", value}});
+  if (!series.empty()) return JsonObject{{"seq_length", extension.at("seq_length")}, {"series", std::move(series)}};
+  const char* const key = "bits_per_byte_by_position";
+  if (validation.empty() || !validation.back().contains(key)) return nullptr;
+  for (const JsonObject* line : {&validation.front(), &validation.back()})
+    if (const Json* const values = line->if_contains(key); values != nullptr && series.size() < validation.size())
+      series.push_back(JsonObject{{"name", str_cat("step ", line->at("step").get_int64())}, {"values", *values}});
+  return JsonObject{{"series", std::move(series)}};
+}
+
+// first_k_dense_replace of the model in the manifest.
+std::int64_t dense_layers(const Json& manifest) {
+  if (!manifest.is_object() || !manifest.get_object().contains("model")) return 0;
+  const Json& model = manifest.at("model");
+  if (!model.is_object()) return 0;
+  return ObjectReader(model, "manifest.json", "model").get_or<std::int64_t>("first_k_dense_replace", 0);
 }
 
 void replace(std::string& text, std::string_view what, std::string_view with) {
@@ -174,24 +224,35 @@ void replace(std::string& text, std::string_view what, std::string_view with) {
 
 JsonObject report_data(const std::filesystem::path& folder) {
   HADAL_CHECK(std::filesystem::is_directory(folder), folder.string(), ": no run folder");
-  const auto lines = [&](const char* file) { return read_json_log(folder / file); };
+  const auto json_file = [](const std::filesystem::path& path) {
+    return std::filesystem::exists(path) ? read_json_file(path) : Json();
+  };
+  Json manifest = json_file(folder / "manifest.json");
+  if (manifest.is_null()) manifest = json_file(folder / "phase-1" / "manifest.json");
+  const Json extension_value = json_file(folder / "extension.json");
+  const JsonObject extension = extension_value.is_object() ? extension_value.get_object() : JsonObject();
+
+  const std::vector<JsonObject> metrics = lines_of(folder, "metrics.jsonl");
+  const std::vector<JsonObject> validation = lines_of(folder, "validation.jsonl");
+  JsonArray skipped, needle;
+  for (const JsonObject& line : metrics)
+    if (line.contains("skipped") && skipped.size() < kMaxSkipped)
+      skipped.push_back(JsonObject{{"step", line.at("step")}, {"reason", line.at("skipped")}});
+  for (const auto& [key, label] : {std::pair("needle_before", "before"), std::pair("needle_after", "after")})
+    if (const Json* const grid = extension.if_contains(key))
+      needle.push_back(needle_of(*grid, str_cat((folder / "extension.json").string(), ": ", key), label));
   const auto name = [&](const char* file) { return (folder / file).string(); };
-  const std::vector<JsonObject> metrics = lines("metrics.jsonl");
-  JsonObject data = {{"name", std::filesystem::weakly_canonical(folder).filename().string()},
-                     {"made", now_utc()},
-                     {"seconds", rounded(seconds_of(metrics))},
-                     {"metrics", columns_of(metrics)},
-                     {"eval", columns_of(lines("eval.jsonl"))},
-                     {"experts", experts_of(lines("experts.jsonl"), name("experts.jsonl"))},
-                     {"samples", samples_of(lines("samples.jsonl"), name("samples.jsonl"))},
-                     {"needle", needle_of(lines("needle.jsonl"), name("needle.jsonl"))}};
-  const std::vector<JsonObject> guard = lines("guard.jsonl");
-  JsonArray events;
-  for (const JsonObject& line : guard)
-    if (events.size() < kMaxGuardLines) events.emplace_back(line);
-  data["guard"] = std::move(events);
-  if (std::filesystem::exists(folder / "manifest.json")) data["manifest"] = read_json_file(folder / "manifest.json");
-  return data;
+  return {{"name", std::filesystem::weakly_canonical(folder).filename().string()},
+          {"made", now_utc()},
+          {"seconds", rounded(seconds_of(metrics))},
+          {"metrics", columns_of(metrics)},
+          {"validation", columns_of(validation)},
+          {"positions", positions_of(extension, validation)},
+          {"experts", experts_of(lines_of(folder, "experts.jsonl"), name("experts.jsonl"), dense_layers(manifest))},
+          {"samples", samples_of(lines_of(folder, "samples.jsonl"), name("samples.jsonl"))},
+          {"needle", std::move(needle)},
+          {"skipped", std::move(skipped)},
+          {"manifest", std::move(manifest)}};
 }
 
 std::string report_page(const JsonObject& data) {

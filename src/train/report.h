@@ -1,12 +1,13 @@
 #pragma once
 // report.html of a run folder: one file without anything from outside, made from what the run wrote:
-//   manifest.json   train/manifest.h
-//   metrics.jsonl   one line per step; every key with numbers gets a chart
-//   eval.jsonl      {"step", "loss", "bits_per_byte"}: held-out text; optional
-//   experts.jsonl   {"step", "layers": [3, 4], "load": [[tokens per expert], ...]}: one row per MoE layer; optional
-//   samples.jsonl   {"step", "prompt", "text"}; optional
-//   needle.jsonl    {"step", "label", "lengths": [tokens], "depths": [0..1], "scores": [depth][length] of 0..1};
-//   optional guard.jsonl     {"step", "verdict", "reason"}; optional
+//   manifest.json     train/manifest.h
+//   metrics.jsonl     one line per step; every key with numbers gets a chart, "skipped" (a reason) marks the step
+//   validation.jsonl  {"step", "loss", "bits_per_byte", "bits_per_byte_by_position": equal parts of a sequence};
+//   optional experts.jsonl     {"step", "load": [[tokens per expert] per MoE layer]}; optional samples.jsonl {"step",
+//   "prompt", "text"}; optional extension.json    of a context extension, whose metrics are those of phase-1/,
+//   phase-2/, ... one after the other:
+//                     "seq_length", lists of bits per byte by position, "needle_before" and "needle_after"
+//                     {"lengths", "depths", "scores": [length][depth] of 0..10}; optional
 #include <filesystem>
 #include <string>
 

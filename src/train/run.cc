@@ -7,11 +7,12 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/utf8.h"
 #include "nn/generate.h"
 #include "nn/weights.h"
 #include "train/event_file.h"
 #include "train/manifest.h"
-// REPORT
+#include "train/report.h"
 #include "train/stop_signal.h"
 
 namespace hadal {
@@ -37,6 +38,8 @@ class Run {
     if (o_.loader.validation_share > 0)
       validation_.emplace(*in_.shard, o_.loader, seed(), Split::kValidation, o_.trainer.seq_length,
                           in_.tokenizer->bos_id(), in_.tokenizer->eos_id());
+    for (int layer = 0; layer < in_.config.num_hidden_layers + in_.config.num_nextn_predict_layers; ++layer)
+      if (in_.config.is_moe_layer(layer)) moe_layers_.push_back(layer);
     token_bytes_ = in_.tokenizer->text_bytes_per_token();
     token_bytes_.resize(static_cast<std::size_t>(in_.config.vocab_size), 0);
   }
@@ -64,8 +67,9 @@ class Run {
   Loader train_;
   std::optional<Loader> validation_;
   std::vector<int> token_bytes_;
+  std::vector<int> moe_layers_;  // numbers, MTP ones last
   std::optional<CheckpointDir> checkpoints_;
-  std::optional<JsonLog> metrics_, samples_, experts_, evals_;
+  std::optional<JsonLog> metrics_, samples_, experts_, evals_, verdicts_;
   std::optional<EventFile> events_;
   RunResult result_;
 };
@@ -105,7 +109,8 @@ void Run::begin() {
   metrics_.emplace(folder_ / "metrics.jsonl", step);
   samples_.emplace(folder_ / "samples.jsonl", step);
   experts_.emplace(folder_ / "experts.jsonl", step);
-  evals_.emplace(folder_ / "validation.jsonl", step);
+  evals_.emplace(folder_ / "eval.jsonl", step);
+  verdicts_.emplace(folder_ / "guard.jsonl", step);
   events_.emplace(folder_ / "tensorboard", step);
 }
 
@@ -113,12 +118,11 @@ void Run::one_step() {
   const StepReport report =
       trainer_.step([&](std::int64_t first, std::int64_t count) { return train_.batch(first, count); });
   const StepMetrics& m = report.metrics;
-  JsonObject line = to_json(m);
   if (report.verdict != Verdict::kOk) {
-    line["skipped"] = report.reason;
+    verdicts_->write({{"step", m.step}, {"verdict", verdict_name(report.verdict)}, {"reason", report.reason}});
     log_warning("step ", m.step, ": ", report.reason, ": ", verdict_name(report.verdict));
   }
-  metrics_->write(line);
+  metrics_->write(to_json(m));
   events_->scalar("loss/total", m.step, m.loss);
   events_->scalar("loss/main", m.step, m.main_loss);
   if (in_.config.num_nextn_predict_layers > 0) events_->scalar("loss/mtp", m.step, m.mtp_loss);
@@ -129,9 +133,9 @@ void Run::one_step() {
     events_->scalar("experts/max_violation", m.step, m.max_violation);
     const std::int64_t every = std::max<std::int64_t>(total_.step / 50, 1);
     if (m.step % every == 0 || trainer_.done()) {
-      JsonArray layers;
-      for (const std::vector<double>& load : report.expert_load) layers.push_back(JsonArray(load.begin(), load.end()));
-      experts_->write({{"step", m.step}, {"load", layers}});
+      JsonArray load, layers(moe_layers_.begin(), moe_layers_.end());
+      for (const std::vector<double>& layer : report.expert_load) load.push_back(JsonArray(layer.begin(), layer.end()));
+      experts_->write({{"step", m.step}, {"layers", layers}, {"load", load}});
     }
   }
   result_.loss = m.main_loss;
@@ -184,7 +188,7 @@ void Run::run_samples() {
     const int room = in_.config.max_position_embeddings - static_cast<int>(prompt.size());
     const std::vector<int> tokens = generate(trainer_.context(), model_, prompt, std::min(o_.samples.max_tokens, room),
                                              {o_.samples.temperature, o_.samples.top_p, seed() + i});
-    const std::string text = in_.tokenizer->decode(tokens, /*skip_special=*/true);
+    const std::string text = replace_ill_formed(in_.tokenizer->decode(tokens, /*skip_special=*/true));
     samples_->write({{"step", step}, {"prompt", o_.samples.prompts[i]}, {"text", text}});
     events_->text("samples", step, o_.samples.prompts[i] + text);
     log_info("sample: ", o_.samples.prompts[i], "|", text);
@@ -214,7 +218,7 @@ RunResult Run::go() {
     log_info("stopped at step ", trainer_.position().step, "; --resume continues");
   }
   save();
-  // REPORT
+  write_report(folder_);
   return result_;
 }
 

@@ -22,7 +22,8 @@ TEST(Utf8, EveryCodePointRoundTrips) {
 }
 
 TEST(Utf8, IllFormedSequences) {
-  for (const char* bad : {"\x80", "\xC0\x80", "\xC1\xBF", "\xE0\x80\x80", "\xED\xA0\x80", "\xF0\x80\x80\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF", "\xE4\xB8", "\xF0\x9F\x9A"}) {
+  for (const char* bad : {"\x80", "\xC0\x80", "\xC1\xBF", "\xE0\x80\x80", "\xED\xA0\x80", "\xF0\x80\x80\x80",
+                          "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF", "\xE4\xB8", "\xF0\x9F\x9A"}) {
     const std::string text = bad;
     EXPECT_EQ(decode_utf8(text.data(), text.data() + text.size()).length, 0);
     EXPECT_EQ(well_formed_prefix("0123456789" + text), 10U);
@@ -31,8 +32,12 @@ TEST(Utf8, IllFormedSequences) {
 
 TEST(Utf8, ReplacesMaximalParts) {
   // The example of the Unicode standard, table 3-8, and its neighbours.
-  EXPECT_EQ(replace_ill_formed("a\xF1\x80\x80\xE1\x80\xC2" "b\x80" "c\x80\xBF" "d"),
-            std::string("a") + kReplacement + kReplacement + kReplacement + "b" + kReplacement + "c" + kReplacement + kReplacement + "d");
+  EXPECT_EQ(replace_ill_formed("a\xF1\x80\x80\xE1\x80\xC2"
+                               "b\x80"
+                               "c\x80\xBF"
+                               "d"),
+            std::string("a") + kReplacement + kReplacement + kReplacement + "b" + kReplacement + "c" + kReplacement +
+                kReplacement + "d");
   EXPECT_EQ(replace_ill_formed("\xE4\xB8"), kReplacement);
   EXPECT_EQ(replace_ill_formed("\xED\xA0\x80"), std::string(kReplacement) + kReplacement + kReplacement);
   EXPECT_EQ(replace_ill_formed("plain"), "plain");

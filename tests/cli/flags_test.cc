@@ -80,6 +80,16 @@ TEST(Cli, VerbsAndFlagsAreThoseOfTheGoldenFile) {
                                       << "/dev test -R Cli.Verbs";
 }
 
+TEST(Cli, TheReadmeNamesEveryVerb) {
+  const std::string readme = read_file(std::filesystem::path(HADAL_SOURCE_DIR) / "README.md");
+  for (const std::string& line : lines(run("--help").text)) {
+    const std::string verb = left_column(line);
+    if (!verb.empty()) {
+      EXPECT_NE(readme.find("`" + verb + "`"), std::string::npos) << verb;
+    }
+  }
+}
+
 TEST(Cli, ExitCodes) {
   EXPECT_EQ(run("--help").code, 0);
   EXPECT_EQ(run("").code, 2);

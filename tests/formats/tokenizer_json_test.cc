@@ -66,7 +66,8 @@ TEST(TokenizerJson, WhatIsWrittenReadsBackEqual) {
   const TokenizerSpec again = parse_tokenizer_json(text, "again.json");
   EXPECT_EQ(tokenizer_json(again), text);
   EXPECT_EQ(again.tokens.size(), spec.tokens.size());
-  for (std::size_t id = 0; id < spec.tokens.size(); ++id) EXPECT_EQ(again.tokens[id].bytes, spec.tokens[id].bytes) << id;
+  for (std::size_t id = 0; id < spec.tokens.size(); ++id)
+    EXPECT_EQ(again.tokens[id].bytes, spec.tokens[id].bytes) << id;
   EXPECT_EQ(again.prefix_ids, spec.prefix_ids);
   EXPECT_EQ(again.splits, spec.splits);
 }
@@ -78,7 +79,8 @@ TEST(TokenizerJson, ByteLevelPutsItsOwnRegexLast) {
 }
 
 TEST(TokenizerJson, ALiteralPatternIsQuoted) {
-  const TokenizerSpec spec = parse_tokenizer_json(small_file(R"({"Regex": "\\p{N}{1,3}"})", R"({"String": "a.b"})"), "t.json");
+  const TokenizerSpec spec =
+      parse_tokenizer_json(small_file(R"({"Regex": "\\p{N}{1,3}"})", R"({"String": "a.b"})"), "t.json");
   EXPECT_EQ(spec.splits[0], "a\\.b");
 }
 
@@ -132,7 +134,8 @@ TEST(TokenizerFiles, FolderRoundTrip) {
   files.config.chat_template = "{{ bos_token }}";
   files.config.model_max_length = 4096;
   write_tokenizer_files(dir.path(), files);
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "chat_template.jinja"})
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+                           "generation_config.json", "chat_template.jinja"})
     EXPECT_TRUE(std::filesystem::exists(dir / name)) << name;
   const TokenizerFiles again = load_tokenizer_files(dir.path());
   EXPECT_EQ(again.config.bos_token, "<s>");

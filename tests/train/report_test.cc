@@ -29,22 +29,24 @@ void write_run(const std::filesystem::path& folder, int num_steps) {
                           .data = {{"path", "build/corpus"}, {"hash", "xxh3:0123456789abcdef"}},
                           .tokenizer = {{"vocab_size", 1536}, {"hash", "xxh3:fedcba9876543210"}}});
   JsonLog metrics(folder / "metrics.jsonl"), experts(folder / "experts.jsonl"), samples(folder / "samples.jsonl");
-  JsonLog needle(folder / "needle.jsonl"), guard(folder / "guard.jsonl"), eval(folder / "eval.jsonl");
+  JsonLog validation(folder / "validation.jsonl");
   for (int step = 1; step <= num_steps; ++step) {
     const double t = static_cast<double>(step) / num_steps;
     const double main = 2.4 + 5.0 * std::exp(-12 * t) + 0.06 * noise(step);
     const double mtp = (t < 0.67 ? 0.3 : 0.1) * (main + 0.7);
     const double violation = 0.12 + 1.6 * std::exp(-9 * t) + 0.05 * std::abs(noise(step + 99999));
-    metrics.write(to_json(StepMetrics{.step = step,
-                                      .tokens = 2048L * step,
-                                      .loss = main + mtp + 0.001,
-                                      .main_loss = main,
-                                      .mtp_loss = mtp,
-                                      .balance_loss = 0.001,
-                                      .lr = 2e-3 * (t < 0.05 ? t / 0.05 : 0.1 + 0.45 * (1 + std::cos(3.14 * t))),
-                                      .grad_norm = 0.4 + 3 * std::exp(-20 * t) + 0.08 * std::abs(noise(-step)),
-                                      .tokens_per_second = 10400 + 300 * noise(step + 5000),
-                                      .max_violation = violation}));
+    JsonObject line = to_json(StepMetrics{.step = step,
+                                          .tokens = 2048L * step,
+                                          .loss = main + mtp + 0.001,
+                                          .main_loss = main,
+                                          .mtp_loss = mtp,
+                                          .balance_loss = 0.001,
+                                          .lr = 2e-3 * (t < 0.05 ? t / 0.05 : 0.1 + 0.45 * (1 + std::cos(3.14 * t))),
+                                          .grad_norm = 0.4 + 3 * std::exp(-20 * t) + 0.08 * std::abs(noise(-step)),
+                                          .tokens_per_second = 10400 + 300 * noise(step + 5000),
+                                          .max_violation = violation});
+    if (step == num_steps / 3) line["skipped"] = "loss 9.31: z = 14.2 over the last 128 accepted steps (median 3.1)";
+    metrics.write(line);
     if (step % 10 == 0) {
       JsonArray load;
       for (int layer = 0; layer < 3; ++layer) {
@@ -53,9 +55,16 @@ void write_run(const std::filesystem::path& folder, int num_steps) {
           counts.emplace_back(std::round(512 * std::exp(violation * 0.6 * std::sin(e * 1.7 + layer * 2.1 + 1))));
         load.emplace_back(std::move(counts));
       }
-      experts.write({{"step", step}, {"layers", JsonArray{1, 2, 3}}, {"load", std::move(load)}});
+      experts.write({{"step", step}, {"load", std::move(load)}});
     }
-    if (step % 50 == 0) eval.write({{"step", step}, {"loss", main}, {"bits_per_byte", main / 1.7}});
+    if (step % 50 == 0) {
+      JsonArray by_position;
+      for (int part = 0; part < 8; ++part) by_position.emplace_back(main / 1.7 + 0.5 / (part + 1));
+      validation.write({{"step", step},
+                        {"loss", main},
+                        {"bits_per_byte", main / 1.7},
+                        {"bits_per_byte_by_position", std::move(by_position)}});
+    }
     if (step % (num_steps / 4) == 0)
       for (const char* prompt : {"To insert a chart", "</script><b>"})
         samples.write({{"step", step},
@@ -64,22 +73,27 @@ void write_run(const std::filesystem::path& folder, int num_steps) {
                         " into the document, choose Insert - Chart.\n"
                         "Click the cell range & press Enter."}});
   }
-  guard.write(
-      {{"step", num_steps / 3}, {"verdict", "skip"}, {"reason", "loss 9.31: z = 14.2 over the last 128 steps"}});
-  for (const char* label : {"before", "after YaRN to 512"}) {
+}
+
+// extension.json as run_extension writes it.
+void write_extension(const std::filesystem::path& folder) {
+  JsonObject extension = {{"seq_length", 512},
+                          {"base", JsonArray{1.6, 1.5, 2.4, 3.1, 3.6, 3.9, 4.1, 4.2}},
+                          {"phase_1", JsonArray{1.6, 1.5, 1.48, 1.46, 1.7, 1.9, 2.1, 2.2}},
+                          {"phase_2", JsonArray{1.6, 1.5, 1.47, 1.45, 1.44, 1.43, 1.42, 1.42}}};
+  for (const char* key : {"needle_before", "needle_after"}) {
     JsonArray scores;
-    for (int d = 0; d <= 4; ++d) {
+    for (int l = 0; l < 8; ++l) {
       JsonArray row;
-      for (int l = 0; l < 8; ++l)
-        row.emplace_back(std::string(label) == "before" && l > 1 ? 0.05 : 0.95 - 0.03 * l + 0.01 * d);
+      for (int d = 0; d <= 4; ++d)
+        row.emplace_back(std::string(key) == "needle_before" && l > 1 ? 0.5 : 9.5 - 0.3 * l + 0.1 * d);
       scores.emplace_back(std::move(row));
     }
-    needle.write({{"step", num_steps},
-                  {"label", label},
-                  {"lengths", JsonArray{64, 128, 192, 256, 320, 384, 448, 512}},
-                  {"depths", JsonArray{0.0, 0.25, 0.5, 0.75, 1.0}},
-                  {"scores", std::move(scores)}});
+    extension[key] = JsonObject{{"lengths", JsonArray{64, 128, 192, 256, 320, 384, 448, 512}},
+                                {"depths", JsonArray{0.0, 0.25, 0.5, 0.75, 1.0}},
+                                {"scores", std::move(scores)}};
   }
+  write_file_atomically(folder / "extension.json", json_pretty(extension));
 }
 
 TEST(Report, ThinsLongRuns) {
@@ -110,14 +124,28 @@ TEST(Report, IsOneFileThatNothingBreaksOutOf) {
   EXPECT_LT(page.size(), 200'000u);
 }
 
+TEST(Report, PhasesOfAnExtensionFollowEachOther) {
+  const TempDir folder;
+  for (const char* phase : {"phase-1", "phase-2"}) write_run(folder / phase, 100);
+  write_extension(folder.path());
+  const JsonObject data = report_data(folder.path());
+  EXPECT_EQ(data.at("metrics").at("step").get_array().back(), 200);
+  EXPECT_EQ(data.at("metrics").at("tokens").get_array().back(), 200 * 2048);
+  EXPECT_EQ(data.at("skipped").at(1).at("step"), 133);
+  EXPECT_EQ(data.at("manifest").at("verb"), "pretrain");
+  EXPECT_EQ(data.at("positions").at("series").get_array().size(), 3u);
+  EXPECT_EQ(data.at("needle").at(0).at("scores").at(4).at(7), 0.05);
+  EXPECT_EQ(data.at("needle").at(1).at("scores").at(4).at(0), 0.99);
+  EXPECT_GT(read_file(write_report(folder.path())).size(), 20'000u);
+}
+
 TEST(Report, AnEmptyRunHasAPageToo) {
   const TempDir folder;
   EXPECT_TRUE(read_file(write_report(folder.path())).ends_with("</html>\n"));
   EXPECT_THROW(report_data(folder / "absent"), Error);
-  std::ofstream(folder / "needle.jsonl") << R"({"step":1,"label":"x","lengths":[1,2],"depths":[0],"scores":[[1]]})"
-                                         << "\n";
+  std::ofstream(folder / "extension.json") << R"({"needle_after": {"lengths":[1,2],"depths":[0],"scores":[[1]]}})";
   const std::string message = error_of([&] { report_data(folder.path()); });
-  EXPECT_NE(message.find("needle.jsonl: scores: want [1 depths][2 lengths]"), std::string::npos) << message;
+  EXPECT_NE(message.find("needle_after: scores: want one row per length"), std::string::npos) << message;
 }
 
 }  // namespace

@@ -34,7 +34,8 @@ void AddedTokenMatcher::insert(std::string_view content, int id) {
   nodes_[node].id = id;
 }
 
-void AddedTokenMatcher::find_all(std::string_view text, std::size_t from, std::size_t to, std::vector<Match>& matches) const {
+void AddedTokenMatcher::find_all(std::string_view text, std::size_t from, std::size_t to,
+                                 std::vector<Match>& matches) const {
   for (std::size_t begin = from; begin < to;) {
     Match longest;
     std::uint32_t node = 0;

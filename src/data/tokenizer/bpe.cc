@@ -30,10 +30,12 @@ std::array<std::uint32_t, 256> byte_tokens(const TokenizerSpec& spec) {
 
 }  // namespace
 
-Bpe::Bpe(const TokenizerSpec& spec) : byte_token_(byte_tokens(spec)), merges_(spec), characters_(spec, merges_, byte_token_) {}
+Bpe::Bpe(const TokenizerSpec& spec)
+    : byte_token_(byte_tokens(spec)), merges_(spec), characters_(spec, merges_, byte_token_) {}
 
 void Bpe::encode(std::string_view piece, Workspace& workspace, std::vector<int>& ids) const {
-  HADAL_CHECK(piece.size() < (std::size_t{1} << 32), "tokenizer: a piece of ", piece.size(), " bytes, want less than 4 GiB");
+  HADAL_CHECK(piece.size() < (std::size_t{1} << 32), "tokenizer: a piece of ", piece.size(),
+              " bytes, want less than 4 GiB");
   if (workspace.token.size() < piece.size()) workspace.token.resize(std::max<std::size_t>(piece.size(), 256));
   const std::size_t n = start(piece, workspace.token);
   if (n <= kFew) return merge_few(workspace.token.data(), n, ids);

@@ -41,14 +41,15 @@ class MergeTable {
   int shift_ = 0;
 };
 
-/// Characters at which merging may start instead of at their bytes. A character qualifies when its bytes always merge into
-/// one token before any of them can merge with a neighbour: every merge that reaches over its borders comes later than all
-/// those inside it.
+/// Characters at which merging may start instead of at their bytes. A character qualifies when its bytes always merge
+/// into one token before any of them can merge with a neighbour: every merge that reaches over its borders comes later
+/// than all those inside it.
 class CharacterTokens {
  public:
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};
 
-  CharacterTokens(const TokenizerSpec& spec, const MergeTable& merges, const std::array<std::uint32_t, 256>& byte_token);
+  CharacterTokens(const TokenizerSpec& spec, const MergeTable& merges,
+                  const std::array<std::uint32_t, 256>& byte_token);
 
   /// The token of a character of two or three bytes, or kNone. c <= U+FFFF.
   std::uint32_t of(char32_t c) const { return token_of_[c]; }

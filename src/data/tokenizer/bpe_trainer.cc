@@ -18,7 +18,8 @@ struct Candidate {
   std::uint64_t pair = 0;
   std::uint32_t index = 0;
   bool operator<(const Candidate& other) const {
-    return count != other.count ? count < other.count : pair > other.pair;  // the greatest: most often, then smallest ids
+    return count != other.count ? count < other.count
+                                : pair > other.pair;  // the greatest: most often, then smallest ids
   }
 };
 
@@ -29,9 +30,11 @@ class Trainer {
       : options_(options), spec_(spec) {
     for (const WordCount& word : words) add_word(word, byte_token);
     for (std::uint32_t word = 0; word + 1 < begins_.size(); ++word)
-      for (std::size_t i = begins_[word] + 1; i < begins_[word + 1]; ++i) change(symbols_[i - 1], symbols_[i], word, counts_[word]);
+      for (std::size_t i = begins_[word] + 1; i < begins_[word + 1]; ++i)
+        change(symbols_[i - 1], symbols_[i], word, counts_[word]);
     lengths_.resize(counts_.size());
-    for (std::size_t word = 0; word < counts_.size(); ++word) lengths_[word] = static_cast<std::uint32_t>(begins_[word + 1] - begins_[word]);
+    for (std::size_t word = 0; word < counts_.size(); ++word)
+      lengths_[word] = static_cast<std::uint32_t>(begins_[word + 1] - begins_[word]);
     queue_new_pairs();
   }
 
@@ -70,7 +73,8 @@ class Trainer {
     for (std::size_t i = 0; i <= word.bytes.size(); ++i) {
       if (i < word.bytes.size() && !is_border(word.bytes[i])) continue;
       if (i - begin >= 2) {
-        for (std::size_t j = begin; j < i; ++j) symbols_.push_back(byte_token[static_cast<unsigned char>(word.bytes[j])]);
+        for (std::size_t j = begin; j < i; ++j)
+          symbols_.push_back(byte_token[static_cast<unsigned char>(word.bytes[j])]);
         begins_.push_back(symbols_.size());
         counts_.push_back(static_cast<std::int64_t>(word.count));
       }
@@ -157,9 +161,11 @@ TokenizerTrainResult train_tokenizer(std::span<const WordCount> words, const Tok
                                      const std::function<void(int, int)>& progress) {
   HADAL_CHECK(options.num_reserved >= 0, "num_reserved: got ", options.num_reserved, ", want 0 or more");
   HADAL_CHECK(options.min_count >= 1, "min_count: got ", options.min_count, ", want 1 or more");
-  const int fixed = static_cast<int>(leading_added_tokens().size() + trailing_added_tokens(options.num_reserved).size()) + 256;
-  HADAL_CHECK(options.vocab_size >= fixed && options.vocab_size < (1 << 20), "vocab_size: got ", options.vocab_size, ", want ",
-              fixed, " (256 bytes, control tokens and ", options.num_reserved, " reserved) to ", (1 << 20) - 1);
+  const int fixed =
+      static_cast<int>(leading_added_tokens().size() + trailing_added_tokens(options.num_reserved).size()) + 256;
+  HADAL_CHECK(options.vocab_size >= fixed && options.vocab_size < (1 << 20), "vocab_size: got ", options.vocab_size,
+              ", want ", fixed, " (256 bytes, control tokens and ", options.num_reserved, " reserved) to ",
+              (1 << 20) - 1);
 
   TokenizerTrainResult result;
   TokenizerSpec& spec = result.files.spec;
@@ -171,11 +177,13 @@ TokenizerTrainResult train_tokenizer(std::span<const WordCount> words, const Tok
     Trainer trainer(words, options, spec, byte_token);
     while (result.num_merges < wanted && trainer.step()) {
       ++result.num_merges;
-      if (progress && (result.num_merges % 256 == 0 || result.num_merges == wanted)) progress(result.num_merges, wanted);
+      if (progress && (result.num_merges % 256 == 0 || result.num_merges == wanted))
+        progress(result.num_merges, wanted);
     }
   }
   result.num_unused = wanted - result.num_merges;
-  for (AddedToken& token : trailing_added_tokens(options.num_reserved + result.num_unused)) add_added_token(spec, std::move(token));
+  for (AddedToken& token : trailing_added_tokens(options.num_reserved + result.num_unused))
+    add_added_token(spec, std::move(token));
   spec.prefix_ids = {0};
   result.files.config = {.bos_token = kBosToken, .eos_token = kEosToken, .pad_token = kPadToken, .add_bos_token = true};
   return result;

@@ -36,10 +36,10 @@ struct TokenizerTrainResult {
   int num_unused = 0;  // ids that the corpus was too small to fill; they are reserved as well
 };
 
-/// Trains on counted words, whose counter must have been made with preset_splits(options.preset). Equal counts go to the
-/// pair with the smaller ids, so the result is a function of the words. `progress(done, wanted)` is called now and then.
-/// Layout: begin, end and pad (0, 1, 2), the 256 bytes in the order of their byte-level characters, merges, then the rest
-/// of DeepSeek-V3's control tokens. Throws Error when vocab_size leaves no room for them.
+/// Trains on counted words, whose counter must have been made with preset_splits(options.preset). Equal counts go to
+/// the pair with the smaller ids, so the result is a function of the words. `progress(done, wanted)` is called now and
+/// then. Layout: begin, end and pad (0, 1, 2), the 256 bytes in the order of their byte-level characters, merges, then
+/// the rest of DeepSeek-V3's control tokens. Throws Error when vocab_size leaves no room for them.
 TokenizerTrainResult train_tokenizer(std::span<const WordCount> words, const TokenizerTrainOptions& options,
                                      const std::function<void(int done, int wanted)>& progress = {});
 

@@ -9,7 +9,8 @@ namespace hadal {
 
 MergeTable::MergeTable(const TokenizerSpec& spec) {
   HADAL_CHECK(spec.merges.size() < kNoRank, "tokenizer: ", spec.merges.size(), " merges, want fewer than ", kNoRank);
-  HADAL_CHECK(spec.tokens.size() < (1U << 21) - 1, "tokenizer: ", spec.tokens.size(), " tokens, want fewer than ", (1U << 21) - 1);
+  HADAL_CHECK(spec.tokens.size() < (1U << 21) - 1, "tokenizer: ", spec.tokens.size(), " tokens, want fewer than ",
+              (1U << 21) - 1);
   const std::size_t size = std::bit_ceil(std::max<std::size_t>(16, 2 * spec.merges.size()));
   mask_ = size - 1;
   shift_ = 64 - std::countr_zero(size);
@@ -46,8 +47,8 @@ CharacterTokens::CharacterTokens(const TokenizerSpec& spec, const MergeTable& me
     if (static_cast<std::size_t>(c.length) != bytes.size()) continue;
     std::array<std::uint32_t, 3> b{};
     for (std::size_t i = 0; i < bytes.size(); ++i) b[i] = byte_token[static_cast<unsigned char>(bytes[i])];
-    // `first`, `last`: the merges inside the character. `border`: the earliest merge over one of its borders, of any token
-    // that its bytes may form on the way.
+    // `first`, `last`: the merges inside the character. `border`: the earliest merge over one of its borders, of any
+    // token that its bytes may form on the way.
     const std::uint32_t front = merges.rank(b[0], b[1]);
     std::uint32_t first = front, last = front, border = earliest_as_right[b[0]];
     if (bytes.size() == 2) {

@@ -6,7 +6,9 @@
 namespace hadal {
 
 /// Two token ids side by side. Orders as (left, right).
-constexpr std::uint64_t token_pair(std::uint32_t left, std::uint32_t right) { return (std::uint64_t{left} << 32) | right; }
+constexpr std::uint64_t token_pair(std::uint32_t left, std::uint32_t right) {
+  return (std::uint64_t{left} << 32) | right;
+}
 
 class PairCounts {
  public:

@@ -24,15 +24,15 @@ std::vector<AddedToken> trailing_added_tokens(int num_reserved) {
   // These are printed when an answer is decoded, so they are not "special".
   tokens.push_back({.content = "<think>"});
   tokens.push_back({.content = "</think>"});
-  for (const char* content : {kFimHoleToken, kFimBeginToken, kFimEndToken, "<\uFF5CUser\uFF5C>", "<\uFF5CAssistant\uFF5C>"})
+  for (const char* content :
+       {kFimHoleToken, kFimBeginToken, kFimEndToken, "<\uFF5CUser\uFF5C>", "<\uFF5CAssistant\uFF5C>"})
     tokens.push_back({.content = content, .normalized = true});
   tokens.push_back({.content = "<|EOT|>", .special = true, .normalized = true});
-  for (const char* content :
-       {"<\uFF5Ctool\u2581calls\u2581begin\uFF5C>", "<\uFF5Ctool\u2581calls\u2581end\uFF5C>",
-        "<\uFF5Ctool\u2581call\u2581begin\uFF5C>", "<\uFF5Ctool\u2581call\u2581end\uFF5C>",
-        "<\uFF5Ctool\u2581outputs\u2581begin\uFF5C>", "<\uFF5Ctool\u2581outputs\u2581end\uFF5C>",
-        "<\uFF5Ctool\u2581output\u2581begin\uFF5C>", "<\uFF5Ctool\u2581output\u2581end\uFF5C>",
-        "<\uFF5Ctool\u2581sep\uFF5C>"})
+  for (const char* content : {"<\uFF5Ctool\u2581calls\u2581begin\uFF5C>", "<\uFF5Ctool\u2581calls\u2581end\uFF5C>",
+                              "<\uFF5Ctool\u2581call\u2581begin\uFF5C>", "<\uFF5Ctool\u2581call\u2581end\uFF5C>",
+                              "<\uFF5Ctool\u2581outputs\u2581begin\uFF5C>", "<\uFF5Ctool\u2581outputs\u2581end\uFF5C>",
+                              "<\uFF5Ctool\u2581output\u2581begin\uFF5C>", "<\uFF5Ctool\u2581output\u2581end\uFF5C>",
+                              "<\uFF5Ctool\u2581sep\uFF5C>"})
     tokens.push_back({.content = content, .normalized = true});
   return tokens;
 }

@@ -10,8 +10,8 @@
 namespace hadal {
 
 /// DeepSeek-V3 (also R1): digits by three from the left; runs of Chinese ideographs and Kana; then words with the one
-/// character before them, punctuation with the line breaks behind it, white space. Byte for byte what llama.cpp knows as
-/// "deepseek-v3", so that exported models find their pre-tokenizer there.
+/// character before them, punctuation with the line breaks behind it, white space. Byte for byte what llama.cpp knows
+/// as "deepseek-v3", so that exported models find their pre-tokenizer there.
 inline constexpr std::array<std::string_view, 3> kDeepseekV3Splits = {
     "\\p{N}{1,3}",
     "[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+",
@@ -32,8 +32,8 @@ inline constexpr char kFimEndToken[] = "<\uFF5Cfim\u2581end\uFF5C>";
 
 /// The added tokens at the start of the vocabulary (ids 0, 1, 2).
 std::vector<AddedToken> leading_added_tokens();
-/// The added tokens at its end, without ids: `num_reserved` place holders, <think> and </think> (where R1 has them), then
-/// FIM, roles and tools in DeepSeek-V3's order.
+/// The added tokens at its end, without ids: `num_reserved` place holders, <think> and </think> (where R1 has them),
+/// then FIM, roles and tools in DeepSeek-V3's order.
 std::vector<AddedToken> trailing_added_tokens(int num_reserved);
 
 }  // namespace hadal

@@ -11,7 +11,7 @@ namespace hadal {
 namespace {
 
 constexpr std::size_t kMaxPatternBytes = 64 << 10;
-constexpr std::uint32_t kMatchLimit = 50'000'000;   // steps of backtracking
+constexpr std::uint32_t kMatchLimit = 10'000'000;  // steps of backtracking
 constexpr std::uint32_t kHeapLimitKilobytes = 512 << 10;
 constexpr std::size_t kJitStackStart = 64 << 10, kJitStackMax = 64 << 20;
 
@@ -21,8 +21,8 @@ std::string pcre2_message(int code) {
   return reinterpret_cast<const char*>(text.data());
 }
 
-/// The pattern in PCRE2's words. \s and \S are spelled out: PCRE2 counts U+180E as white space, Oniguruma and Unicode do
-/// not.
+/// The pattern in PCRE2's words. \s and \S are spelled out: PCRE2 counts U+180E as white space, Oniguruma and Unicode
+/// do not.
 std::string translate(std::string_view pattern) {
   std::string out;
   for (std::size_t i = 0; i < pattern.size(); ++i) {
@@ -32,7 +32,8 @@ std::string translate(std::string_view pattern) {
     }
     HADAL_CHECK(++i < pattern.size(), "regex: ends in a backslash: ", pattern);
     const char c = pattern[i];
-    const bool is_punctuation = (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
+    const bool is_punctuation =
+        (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
     if (c == 's') {
       out += "\\p{White_Space}";
     } else if (c == 'S') {

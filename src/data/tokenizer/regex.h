@@ -1,6 +1,7 @@
 #pragma once
-// A compiled regex of a tokenizer file (Oniguruma's syntax there), run by PCRE2 with its just-in-time compiler. Patterns
-// may come from untrusted files: what could differ between the two engines is refused, and matching has a step limit.
+// A compiled regex of a tokenizer file (Oniguruma's syntax there), run by PCRE2 with its just-in-time compiler.
+// Patterns may come from untrusted files: what could differ between the two engines is refused, and matching has a step
+// limit.
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -34,7 +35,8 @@ class Regex {
 
   /// The first match at or behind `from`, as [begin, end). `text` must be well-formed UTF-8 and is all that the pattern
   /// sees. Throws Error when the step limit is reached.
-  std::optional<std::pair<std::size_t, std::size_t>> find(std::string_view text, std::size_t from, Workspace& workspace) const;
+  std::optional<std::pair<std::size_t, std::size_t>> find(std::string_view text, std::size_t from,
+                                                          Workspace& workspace) const;
 
  private:
   struct Impl;

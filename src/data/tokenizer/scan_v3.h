@@ -1,6 +1,6 @@
 #pragma once
-// DeepSeek-V3's three splits as one pass by hand, many times faster than a regex engine. Comments number the alternatives
-// of the third regex in kDeepseekV3Splits:
+// DeepSeek-V3's three splits as one pass by hand, many times faster than a regex engine. Comments number the
+// alternatives of the third regex in kDeepseekV3Splits:
 //   1 punct [A-Za-z]+   2 other? [L M]+   3 ' '? [P S]+ [\r\n]*   4 \s* [\r\n]+   5 \s+ (?!\S)   6 \s+
 #include "data/tokenizer/unicode_classes.h"
 
@@ -95,11 +95,10 @@ class ScannerV3 {
     const Char d = at(next, end, stop);
     if (c.bits & kCharPunct) {
       if (c.length == 1 && (d.bits & kCharAsciiWord)) return run(next, end, stop, kCharAsciiWord);  // 1
-      return run(run(next, end, stop, kCharPunct), end, stop, kCharNewline);                       // 3
+      return run(run(next, end, stop, kCharPunct), end, stop, kCharNewline);                        // 3
     }
-    if ((d.bits & kWord) && !(c.bits & kCharNewline)) return run(next, end, stop, kWord);  // 2
-    if ((d.bits & kCharPunct) && *p == ' ')
-      return run(run(next, end, stop, kCharPunct), end, stop, kCharNewline);  // 3
+    if ((d.bits & kWord) && !(c.bits & kCharNewline)) return run(next, end, stop, kWord);                           // 2
+    if ((d.bits & kCharPunct) && *p == ' ') return run(run(next, end, stop, kCharPunct), end, stop, kCharNewline);  // 3
     if (c.bits & kCharSpace) return match_space(p, end, stop);
     return nullptr;
   }

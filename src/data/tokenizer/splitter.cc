@@ -9,7 +9,8 @@
 namespace hadal {
 
 Splitter::Splitter(const std::vector<std::string>& regexes, bool allow_scanner) {
-  use_scanner_ = allow_scanner && std::equal(regexes.begin(), regexes.end(), kDeepseekV3Splits.begin(), kDeepseekV3Splits.end());
+  use_scanner_ =
+      allow_scanner && std::equal(regexes.begin(), regexes.end(), kDeepseekV3Splits.begin(), kDeepseekV3Splits.end());
   if (use_scanner_) return;
   for (const std::string& regex : regexes) stages_.emplace_back(regex);
 }
@@ -28,7 +29,9 @@ void Splitter::split(std::string_view text, Regex::Workspace& workspace, Emit em
 
 void Splitter::split_well_formed(std::string_view text, Regex::Workspace& workspace, Emit emit) const {
   if (!use_scanner_) return split_stage(0, text, workspace, emit);
-  const auto emit_range = [&](const char* begin, const char* end) { emit({begin, static_cast<std::size_t>(end - begin)}); };
+  const auto emit_range = [&](const char* begin, const char* end) {
+    emit({begin, static_cast<std::size_t>(end - begin)});
+  };
   ScannerV3().scan(text.data(), text.data() + text.size(), emit_range);
 }
 

@@ -18,8 +18,8 @@ class Splitter {
   /// `allow_scanner` false keeps the regex engine (tests compare the two).
   explicit Splitter(const std::vector<std::string>& regexes, bool allow_scanner = true);
 
-  /// Calls emit(piece) for consecutive, non-empty pieces that together are `text`. Bytes that are no UTF-8 form pieces of
-  /// their own. Safe from many threads, each with its own workspace.
+  /// Calls emit(piece) for consecutive, non-empty pieces that together are `text`. Bytes that are no UTF-8 form pieces
+  /// of their own. Safe from many threads, each with its own workspace.
   void split(std::string_view text, Regex::Workspace& workspace, Emit emit) const;
 
  private:

@@ -15,6 +15,8 @@ std::string StreamDecoder::push(int id) {
   return text;
 }
 
-std::string StreamDecoder::finish() { return replace_ill_formed(std::exchange(pending_, "")); }
+std::string StreamDecoder::finish() {
+  return replace_ill_formed(std::exchange(pending_, ""));
+}
 
 }  // namespace hadal

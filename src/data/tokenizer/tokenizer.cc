@@ -59,7 +59,10 @@ struct Tokenizer::Impl {
   std::vector<std::unique_ptr<Workspace>> idle;
 
   explicit Impl(const TokenizerSpec& spec)
-      : bpe(spec), splitter(spec.splits), raw_added(spec.added_tokens, false), normalized_added(spec.added_tokens, true),
+      : bpe(spec),
+        splitter(spec.splits),
+        raw_added(spec.added_tokens, false),
+        normalized_added(spec.added_tokens, true),
         special(spec.tokens.size(), 0) {
     for (const AddedToken& token : spec.added_tokens)
       if (token.special) special[static_cast<std::size_t>(token.id)] = 1;
@@ -100,7 +103,8 @@ Tokenizer::Tokenizer(TokenizerFiles files) : files_(std::move(files)), impl_(std
   const TokenizerConfig& config = files_.config;
   const auto named = [&](const std::string& content, const char* what) {
     const int id = content.empty() ? -1 : added_id(content);
-    HADAL_CHECK(content.empty() || id >= 0, "tokenizer_config.json: ", what, " \"", content, "\" is not an added token");
+    HADAL_CHECK(content.empty() || id >= 0, "tokenizer_config.json: ", what, " \"", content,
+                "\" is not an added token");
     return id;
   };
   bos_id_ = named(config.bos_token, "bos_token");
@@ -116,9 +120,13 @@ Tokenizer::~Tokenizer() = default;
 Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 
-int Tokenizer::added_id(std::string_view content) const { return added_token_id(files_.spec, content); }
+int Tokenizer::added_id(std::string_view content) const {
+  return added_token_id(files_.spec, content);
+}
 
-bool Tokenizer::is_special(int id) const { return id >= 0 && id < vocab_size() && impl_->special[static_cast<std::size_t>(id)] != 0; }
+bool Tokenizer::is_special(int id) const {
+  return id >= 0 && id < vocab_size() && impl_->special[static_cast<std::size_t>(id)] != 0;
+}
 
 std::string_view Tokenizer::token_bytes(int id) const {
   if (id < 0 || id >= vocab_size()) return {};
@@ -128,7 +136,8 @@ std::string_view Tokenizer::token_bytes(int id) const {
 std::vector<int> Tokenizer::text_bytes_per_token() const {
   std::vector<int> bytes;
   bytes.reserve(files_.spec.tokens.size());
-  for (int id = 0; id < vocab_size(); ++id) bytes.push_back(is_special(id) ? 0 : static_cast<int>(token_bytes(id).size()));
+  for (int id = 0; id < vocab_size(); ++id)
+    bytes.push_back(is_special(id) ? 0 : static_cast<int>(token_bytes(id).size()));
   return bytes;
 }
 
@@ -168,9 +177,11 @@ std::string Tokenizer::decode(std::span<const int> ids, bool skip_special) const
   return text;
 }
 
-void Tokenizer::encode_segments(std::span<const TextSegment> segments, Workspace& workspace, std::vector<int>& ids) const {
+void Tokenizer::encode_segments(std::span<const TextSegment> segments, Workspace& workspace,
+                                std::vector<int>& ids) const {
   const bool nfc = files_.spec.normalize_nfc;
-  if (segments.size() == 1 && !segments[0].parse_special && !nfc) return encode_pieces(segments[0].text, workspace, ids);
+  if (segments.size() == 1 && !segments[0].parse_special && !nfc)
+    return encode_pieces(segments[0].text, workspace, ids);
   // One text, and the ranges of it in which added tokens count.
   struct Range {
     std::size_t begin, end;
@@ -213,7 +224,8 @@ void Tokenizer::encode_pieces(std::string_view text, Workspace& w, std::vector<i
   const char* const text_end = text.data() + text.size();
   const auto merge = [&](std::string_view piece, std::vector<int>& out) {
     if (!impl_->token_of.empty())
-      if (const auto whole = impl_->token_of.find(piece); whole != impl_->token_of.end()) return out.push_back(whole->second);
+      if (const auto whole = impl_->token_of.find(piece); whole != impl_->token_of.end())
+        return out.push_back(whole->second);
     impl_->bpe.encode(piece, w.bpe, out);
   };
   impl_->splitter.split(text, w.regex, [&](std::string_view piece) {

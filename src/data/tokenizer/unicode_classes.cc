@@ -47,7 +47,9 @@ UnicodeClasses::UnicodeClasses() {
 
   std::vector<std::uint8_t> classes(0x110000, 0);
   Regex::Workspace workspace;
-  const auto mark_all = [&](const char* pattern, CharClass bit) { mark(pattern, bit, text, code_points, starts, classes, workspace); };
+  const auto mark_all = [&](const char* pattern, CharClass bit) {
+    mark(pattern, bit, text, code_points, starts, classes, workspace);
+  };
   mark_all("\\p{L}+", kCharLetter);
   mark_all("\\p{M}+", kCharMark);
   mark_all("[\\p{P}\\p{S}]+", kCharPunct);

@@ -1,6 +1,6 @@
 #pragma once
-// Character classes that pre-tokenizers cut by, for every code point. The table is made with PCRE2 at first use, so that
-// it cannot disagree with the regexes it stands in for.
+// Character classes that pre-tokenizers cut by, for every code point. The table is made with PCRE2 at first use, so
+// that it cannot disagree with the regexes it stands in for.
 #include <array>
 #include <cstdint>
 #include <vector>
@@ -9,13 +9,13 @@ namespace hadal {
 
 /// Bits of UnicodeClasses::of.
 enum CharClass : std::uint8_t {
-  kCharLetter = 1,     // \p{L}
-  kCharMark = 2,       // \p{M}
-  kCharPunct = 4,      // \p{P} and \p{S}
-  kCharNumber = 8,     // \p{N}
-  kCharSpace = 16,     // \p{White_Space}
-  kCharNewline = 32,   // \r \n
-  kCharCjk = 64,       // ideographs U+4E00 to U+9FA5, Hiragana, Katakana
+  kCharLetter = 1,       // \p{L}
+  kCharMark = 2,         // \p{M}
+  kCharPunct = 4,        // \p{P} and \p{S}
+  kCharNumber = 8,       // \p{N}
+  kCharSpace = 16,       // \p{White_Space}
+  kCharNewline = 32,     // \r \n
+  kCharCjk = 64,         // ideographs U+4E00 to U+9FA5, Hiragana, Katakana
   kCharAsciiWord = 128,  // A-Z a-z
 };
 

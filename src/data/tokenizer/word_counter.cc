@@ -69,7 +69,8 @@ void WordCounter::add(ThreadPool& pool, std::span<const std::string_view> docume
   pool.parallel_for(static_cast<index_t>(documents.size()), [&](index_t task, int worker) {
     Table& table = *tables_[static_cast<std::size_t>(worker)];
     splitter_.split(documents[static_cast<std::size_t>(task)], table.regex, [&](std::string_view piece) {
-      for (; piece.size() > kMaxWordBytes; piece.remove_prefix(kMaxWordBytes)) table.count(piece.substr(0, kMaxWordBytes));
+      for (; piece.size() > kMaxWordBytes; piece.remove_prefix(kMaxWordBytes))
+        table.count(piece.substr(0, kMaxWordBytes));
       table.count(piece);
     });
   });

@@ -85,15 +85,7 @@ template <class W, int kFirst, bool kMasked>
   {
     Vec acc[kTileKeys][kQueryVecs - kFirst] = {};
     dot_tile<W>(acc, keys.k + key * n.k_stride, n.k_stride, queries.q + kFirst * kLanes, kQueryLanes, n.dk_words);
-#pragma GCC unroll 8
-    for (int v = kFirst; v < kQueryVecs; ++v) {
-      const Vec lse = load(queries.lse + v * kLanes);
-#pragma GCC unroll 8
-      for (int m = 0; m < kTileKeys; ++m) {
-        p[m][v] = exp2_of<W>(fma(acc[m][v - kFirst], splat(n.c), -lse));
-        if constexpr (kMasked) p[m][v] = keep_from(p[m][v], v * kLanes, threshold + m * group);
-      }
-    }
+    weights_of<W, kFirst, kMasked>(p, acc, queries.lse, n.c, threshold, group);
     store_by_key<W, kFirst>(to.p_by_key + key * (kQueryLanes / W::kPair), p);
   }
   Vec acc[kTileKeys][kQueryVecs - kFirst] = {};
@@ -111,6 +103,8 @@ template <class W, int kFirst, bool kMasked>
 template <class W, int kVecs>
 [[gnu::noinline]] void key_gradient_tile(float* out, index_t out_stride, const float* a, index_t a_stride,
                                          const float* b, index_t num_words, bool add) {
+  for (int m = 0; m < kTileKeys; ++m)
+    for (int v = 0; v < kVecs; ++v) __builtin_prefetch(out + m * out_stride + v * kLanes, 1, 3);
   Vec acc[kTileKeys][kVecs] = {};
   dot_tile<W>(acc, a, a_stride, b, out_stride, num_words);
 #pragma GCC unroll 8
@@ -154,15 +148,6 @@ inline void key_gradient(float* out, index_t stride, const float* a, const float
   }
 }
 
-template <class T>
-inline float dot_rows(const T* x, const T* y, index_t n) {
-  Vec acc = {};
-  index_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) acc = fma(load(x + i), load(y + i), acc);
-  if (i < n) acc = fma(load_first(x + i, n - i), load_first(y + i, n - i), acc);
-  return sum(acc);
-}
-
 /// Rows [num][n] of f32 times factor, rounded into rows of T.
 template <class T>
 inline void write_rows(T* to, index_t to_stride, const float* from, index_t from_stride, index_t num, index_t n,
@@ -186,25 +171,27 @@ struct Backward {
   QueryLanes lanes;
   Sizes n;
 
-  void pack_queries(const QueryBlock& b, index_t block, ConstHeads dout, ConstHeads out,
-                    const Mat<const float>& lse_HT) const {
+  void pack_queries(const QueryBlock& b, float* out_by_query, index_t block, ConstHeads dout, ConstHeads out,
+                    ConstView lse_HT) const {
     const T *q_rows[kQueryLanes], *dout_rows[kQueryLanes], *out_rows[kQueryLanes];
+    const float* lse_rows[kQueryLanes];
     lane_rows(q_rows, in.q, segment, key_head, lanes, block);
     lane_rows(dout_rows, dout, segment, key_head, lanes, block);
     lane_rows(out_rows, out, segment, key_head, lanes, block);
+    lane_rows(lse_rows, heads_of_statistics(lse_HT), segment, key_head, lanes, block);
     pack_by_query<W>(b.q, q_rows, n.dk);
     pack_by_query<W>(b.dout, dout_rows, n.dv);
+    pack_by_query<W>(out_by_query, out_rows, n.dv);
     pack_along_lanes<W>(b.q_along, n.dk_stride, q_rows, n.dk);
     pack_along_lanes<W>(b.dout_along, n.dv_stride, dout_rows, n.dv);
-    for (int lane = 0; lane < kQueryLanes; ++lane) {
-      b.lse[lane] = 1e30F;
-      b.delta[lane] = 0;
-      const index_t query = lanes.first_query(block) + lane;
-      if (query < 0) continue;
-      b.lse[lane] =
-          lse_HT(key_head * lanes.group + query % lanes.group, segment.q_begin + query / lanes.group) * kLog2E;
-      b.delta[lane] = dot_rows(dout_rows[lane], out_rows[lane], n.dv);
+    for (int v = 0; v < kQueryLanes; v += kLanes) {
+      Vec acc = {};
+      for (index_t w = 0; w < n.dv_words; ++w)
+        acc = W::dot(acc, load(b.dout + w * kQueryLanes + v), load(out_by_query + w * kQueryLanes + v));
+      store(b.delta + v, acc);
     }
+    for (int lane = 0; lane < kQueryLanes; ++lane)
+      b.lse[lane] = lse_rows[lane] == nullptr ? 1e30F : *lse_rows[lane] * kLog2E;
   }
 
   void scores(const Scores& to, const QueryBlock& queries, const KeyBlock& keys, index_t block, index_t first,
@@ -263,6 +250,7 @@ void run_task(Exec& ex, int worker, const AttentionGrads& grads, const SharedPar
   std::vector<QueryBlock> blocks(static_cast<std::size_t>(lanes.num_blocks()));
   KeyBlock keys;
   Scores scores;
+  float* out_by_query = nullptr;
   const auto carve = [&](Carver carver) {
     keys.k = carver.take(kKeyBlock * n.k_stride + kSlack);
     keys.v = carver.take(kKeyBlock * n.v_stride + kSlack);
@@ -272,6 +260,7 @@ void run_task(Exec& ex, int worker, const AttentionGrads& grads, const SharedPar
     scores.p_by_key = carver.take(kKeyBlock * kQueryLanes / W::kPair);
     scores.ds_by_key = carver.take(kKeyBlock * kQueryLanes / W::kPair);
     scores.ds_by_query = W::kPair == 1 ? scores.ds_by_key : carver.take(words_of<W>(kKeyBlock) * kQueryLanes);
+    out_by_query = carver.take(n.dv_words * kQueryLanes);
     for (QueryBlock& b : blocks) {
       b.q = carver.take(n.dk_words * kQueryLanes);
       b.dout = carver.take(n.dv_words * kQueryLanes);
@@ -287,10 +276,22 @@ void run_task(Exec& ex, int worker, const AttentionGrads& grads, const SharedPar
   carve(Carver(ex.scratch(worker, bytes)));
 
   const Backward<W> backward{in, segment, key_head, lanes, n};
-  for (index_t block = 0; block < lanes.num_blocks(); ++block)
-    backward.pack_queries(blocks[static_cast<std::size_t>(block)], block, dout, out, lse_HT.as<float>());
   const RowSource<T> key_rows = key_source<T>(in, segment, key_head),
                      value_rows = value_source<T>(in, segment, key_head);
+  const auto prefetch_keys = [&](index_t first) {
+    const index_t num = std::min(kKeyBlock, segment.k_len - first);
+    prefetch_rows(key_rows.from_row(first), num);
+    prefetch_rows(value_rows.from_row(first), num);
+  };
+  const auto prefetch_queries = [&](index_t block) {
+    prefetch_block(in.q, segment, key_head, lanes, block);
+    prefetch_block(dout, segment, key_head, lanes, block);
+    prefetch_block(out, segment, key_head, lanes, block);
+  };
+  prefetch_queries(lanes.num_blocks() - 1);
+  prefetch_keys(0);
+  alignas(64) float factors[kQueryLanes];
+  std::fill_n(factors, kQueryLanes, in.scale);
   const index_t own = key_rows.first_dim;
   for (index_t first = 0; first < segment.k_len; first += kKeyBlock) {
     keys.num = std::min(kKeyBlock, segment.k_len - first);
@@ -298,10 +299,22 @@ void run_task(Exec& ex, int worker, const AttentionGrads& grads, const SharedPar
     pack_rows<W>(keys.k, n.k_stride, key_rows.from_row(first), keys.num, padded);
     pack_rows<W>(keys.v, n.v_stride, value_rows.from_row(first), keys.num, padded);
     if constexpr (W::kPair == 2) pack_along_rows<W>(keys.k_along, n.dk_stride, key_rows.from_row(first), keys.num);
+    if (first + kKeyBlock < segment.k_len) prefetch_keys(first + kKeyBlock);
     // The last block of queries sees every key: it goes first and assigns, the others add.
-    for (index_t block = lanes.num_blocks() - 1; block >= 0 && lanes.keys_seen_by_block(block) > first; --block)
-      backward.scores(scores, blocks[static_cast<std::size_t>(block)], keys, block, first,
-                      block + 1 < lanes.num_blocks());
+    for (index_t block = lanes.num_blocks() - 1; block >= 0 && lanes.keys_seen_by_block(block) > first; --block) {
+      const QueryBlock& b = blocks[static_cast<std::size_t>(block)];
+      if (first == 0) {
+        prefetch_queries(block - 1);
+        backward.pack_queries(b, out_by_query, block, dout, out, lse_HT);
+      }
+      const bool last = lanes.keys_seen_by_block(block) <= first + kKeyBlock;
+      if (last) prefetch_block<1>(grads.dq, segment, key_head, lanes, block);
+      backward.scores(scores, b, keys, block, first, block + 1 < lanes.num_blocks());
+      if (!last) continue;
+      T* rows[kQueryLanes];
+      lane_rows(rows, grads.dq, segment, key_head, lanes, block);
+      unpack_by_query(rows, b.dq, dk, factors);
+    }
     if (lanes.num_blocks() == 0) {
       std::fill_n(keys.dk, padded * n.dk_stride, 0.0F);
       std::fill_n(keys.dv, padded * n.dv_stride, 0.0F);
@@ -312,13 +325,6 @@ void run_task(Exec& ex, int worker, const AttentionGrads& grads, const SharedPar
       write_rows(grads.dk.at<T>(row, key_head), grads.dk.row_stride, keys.dk, n.dk_stride, keys.num, own, in.scale);
     if (shared.dim > 0)
       write_rows(shared.at(key_head, row), shared.dim, keys.dk + own, n.dk_stride, keys.num, shared.dim, in.scale);
-  }
-  alignas(64) float factors[kQueryLanes];
-  std::fill_n(factors, kQueryLanes, in.scale);
-  for (index_t block = 0; block < lanes.num_blocks(); ++block) {
-    T* rows[kQueryLanes];
-    lane_rows(rows, grads.dq, segment, key_head, lanes, block);
-    unpack_by_query(rows, blocks[static_cast<std::size_t>(block)].dq, dk, factors);
   }
 }
 

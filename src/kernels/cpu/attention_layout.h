@@ -51,6 +51,45 @@ inline void lane_rows(T** rows, const BasicHeads<Byte>& from, const AttentionSeg
   }
 }
 
+/// The statistics [H, T] as rows of one value per head.
+template <class Byte>
+inline BasicHeads<Byte> heads_of_statistics(const BasicView<Byte>& view_HT) {
+  return {view_HT.data, view_HT.dtype, view_HT.cols, view_HT.rows, 1, 1, view_HT.stride};
+}
+
+/// Asks for `num` rows ahead of their use. What a task reads was written by other kernels a while ago, at strides that
+/// the hardware does not foresee. kWrite: 1 for rows that will be written.
+template <int kWrite = 0>
+inline void prefetch_rows(const void* first, index_t num, index_t stride_bytes, index_t row_bytes) {
+  const auto begin = reinterpret_cast<std::uintptr_t>(first);
+  for (index_t r = 0; r < num; ++r) {
+    const std::uintptr_t row = begin + static_cast<std::uintptr_t>(r * stride_bytes);
+    for (index_t i = 0; i < row_bytes + 63; i += 64)
+      __builtin_prefetch(reinterpret_cast<const void*>(row + static_cast<std::uintptr_t>(std::min(i, row_bytes - 1))),
+                         kWrite, 2);
+  }
+}
+template <class T>
+inline void prefetch_rows(const RowSource<T>& rows, index_t num) {
+  constexpr index_t kBytes = sizeof(T);
+  if (rows.first_dim > 0) prefetch_rows(rows.first, num, rows.first_stride * kBytes, rows.first_dim * kBytes);
+  if (rows.second_dim > 0) prefetch_rows(rows.second, num, rows.second_stride * kBytes, rows.second_dim * kBytes);
+}
+/// The rows of one block of queries; none beyond the last block.
+template <int kWrite = 0, class Byte>
+inline void prefetch_block(const BasicHeads<Byte>& heads, const AttentionSegment& s, index_t key_head,
+                           const QueryLanes& lanes, index_t block) {
+  if (block < 0 || block >= lanes.num_blocks()) return;
+  const index_t first = std::max<index_t>(lanes.first_query(block), 0) / lanes.group;
+  const index_t last = (lanes.first_query(block) + kQueryLanes - 1) / lanes.group, element = bytes_of(heads.dtype, 1);
+  for (index_t h = 0; h < lanes.group; ++h) {
+    const auto* row =
+        heads.data +
+        ((s.q_begin + first) * heads.row_stride + (key_head * lanes.group + h) * heads.head_stride) * element;
+    prefetch_rows<kWrite>(row, last - first + 1, heads.row_stride * element, heads.dim * element);
+  }
+}
+
 template <class T>
 inline RowSource<T> key_source(const AttentionInputs& in, const AttentionSegment& s, index_t key_head) {
   RowSource<T> from;

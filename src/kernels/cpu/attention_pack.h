@@ -9,13 +9,11 @@
 template <class W>
 HADAL_INLINE __m512i load_words(const typename W::Element* row, index_t n) {
   if (row == nullptr || n <= 0) return _mm512_setzero_si512();
-  if constexpr (W::kPair == 2) {
-    const __mmask32 mask = n >= 32 ? ~0U : (1U << n) - 1;
-    return _mm512_maskz_loadu_epi16(mask, row);
-  } else {
-    const __mmask16 mask = static_cast<__mmask16>(n >= 16 ? 0xFFFF : (1U << n) - 1);
-    return _mm512_maskz_loadu_epi32(mask, row);
-  }
+  if (n >= 16 * W::kPair) return _mm512_loadu_si512(row);
+  if constexpr (W::kPair == 2)
+    return _mm512_maskz_loadu_epi16((1U << n) - 1, row);
+  else
+    return _mm512_maskz_loadu_epi32(static_cast<__mmask16>((1U << n) - 1), row);
 }
 
 /// In-register transposition of 16 x 16 words.
@@ -199,27 +197,54 @@ inline void pack_along_lanes(float* to, index_t stride, const typename W::Elemen
   }
 }
 
+#if defined(HADAL_ISA_IS_avx512)
+/// 16 queries (lane) x 16 words of channels from tile[channel][query], times factor. Channels from n on are zero.
+HADAL_INLINE void read_words(__m512i (&x)[16], const float* tile, index_t n, Vec factor, float) {
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i)
+    x[i] = i < n ? reinterpret_cast<__m512i>(load(tile + i * kQueryLanes) * factor) : _mm512_setzero_si512();
+}
+HADAL_INLINE void read_words(__m512i (&x)[16], const float* tile, index_t n, Vec factor, bf16) {
+  // The two halves of a rounded pair, moved next to each other.
+  alignas(64) static constexpr std::uint16_t kPairs[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                                           21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                                           11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  const __m512i pairs = _mm512_load_si512(kPairs);
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) {
+    const Vec low = 2 * i < n ? load(tile + 2 * i * kQueryLanes) * factor : Vec{};
+    const Vec high = 2 * i + 1 < n ? load(tile + (2 * i + 1) * kQueryLanes) * factor : Vec{};
+    const __m512bh both = _mm512_cvtne2ps_pbh(reinterpret_cast<__m512>(high), reinterpret_cast<__m512>(low));
+    x[i] = _mm512_permutexvar_epi16(pairs, reinterpret_cast<__m512i>(both));
+  }
+}
+#endif
+
 /// Rows (=) of n channels from tile[channel][query], each query times its factor. Rows that are nullptr are skipped.
 template <class T>
 inline void unpack_by_query(T* const* rows, const float* tile, index_t n, const float* factors) {
 #if defined(HADAL_ISA_IS_avx512)
+  constexpr index_t kChannels = 64 / sizeof(T);  // of 16 words
   for (int v = 0; v < kQueryVecs; ++v) {
     const Vec factor = load(factors + v * 16);
-    for (index_t u = 0; u < n; u += 16) {
-      const index_t num = std::min<index_t>(16, n - u);
+    for (index_t u = 0; u < n; u += kChannels) {
+      const index_t num = std::min(kChannels, n - u);
       __m512i x[16];
-#pragma GCC unroll 16
-      for (int i = 0; i < 16; ++i)
-        x[i] = i < num ? reinterpret_cast<__m512i>(load(tile + (u + i) * kQueryLanes + v * 16) * factor) : __m512i{};
+      if (num == kChannels)
+        read_words(x, tile + u * kQueryLanes + v * 16, kChannels, factor, T{});
+      else
+        read_words(x, tile + u * kQueryLanes + v * 16, num, factor, T{});
       transpose16(x);
 #pragma GCC unroll 16
       for (int i = 0; i < 16; ++i) {
         T* row = rows[v * 16 + i];
         if (row == nullptr) continue;
-        if (num == 16)
-          store(row + u, reinterpret_cast<Vec>(x[i]));
+        if (num == kChannels)
+          _mm512_storeu_si512(row + u, x[i]);
+        else if constexpr (sizeof(T) == 2)
+          _mm512_mask_storeu_epi16(row + u, (1U << num) - 1, x[i]);
         else
-          store_first(row + u, reinterpret_cast<Vec>(x[i]), num);
+          _mm512_mask_storeu_epi32(row + u, static_cast<__mmask16>((1U << num) - 1), x[i]);
       }
     }
   }

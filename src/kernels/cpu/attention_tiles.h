@@ -94,6 +94,7 @@ struct RaggedEnds {
 template <class W, int kRows>
 [[gnu::noinline]] void ragged_tile(float* out, const float* a, index_t a_stride, const float* b, const RaggedEnds& ends,
                                    bool add) {
+  for (int i = 0; i < kRows * kQueryVecs; ++i) __builtin_prefetch(out + i * kLanes, 1, 3);
   Vec acc[kRows][kQueryVecs] = {};
   ragged_part<W, kRows, 0>(acc, a, a_stride, b, 0, ends.end[0]);
   ragged_part<W, kRows, 1>(acc, a, a_stride, b, ends.end[0], ends.end[1]);
@@ -144,32 +145,57 @@ inline void ragged_product(float* out, const float* a, index_t a_stride, const f
   }
 }
 
-/// 2^x, 0 far below; infinite or at least 2^120 far above. The relative error is below 3e-6 with bf16 words, whose
-/// products round to 8 bits anyway, and below 3e-7 else. NaN in, NaN out.
-template <class W>
-HADAL_INLINE Vec exp2_of(Vec x) {
+/// x[i] = 2^x[i]: 0 far below; infinite or at least 2^120 far above. The relative error is below 3e-6 with bf16 words,
+/// whose products round to 8 bits anyway, and below 3e-7 else. NaN in, NaN out. Several at a time, step by step: one
+/// chain of dependent steps after the other would leave the pipes waiting.
+template <class W, int kNum>
+HADAL_INLINE void exp2_all(Vec (&x)[kNum]) {
 #if defined(HADAL_ISA_IS_avx512)
-  const __m512 v = reinterpret_cast<__m512>(x);
-  const __m512 n = _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  const Vec r = reinterpret_cast<Vec>(_mm512_sub_ps(v, n));
-  // Minimax polynomials of 2^r on [-1/2, 1/2].
-  Vec p;
-  if constexpr (W::kPair == 2) {
-    p = fma(splat(9.5701019081e-3F), r, splat(5.5917860319e-2F));
-    p = fma(p, r, splat(2.4024744828e-1F));
-    p = fma(p, r, splat(6.9312181474e-1F));
-    p = fma(p, r, splat(9.9999926145e-1F));
-  } else {
-    p = fma(splat(1.3276471979e-3F), r, splat(9.6755413342e-3F));
-    p = fma(p, r, splat(5.5507132735e-2F));
-    p = fma(p, r, splat(2.4022119724e-1F));
-    p = fma(p, r, splat(6.9314696706e-1F));
-    p = fma(p, r, splat(1.0F));
+  // Minimax polynomials of 2^r on [-1/2, 1/2], from the highest power down.
+  constexpr int kDegree = W::kPair == 2 ? 4 : 5;
+  constexpr float kBf16[] = {9.5701019081e-3F, 5.5917860319e-2F, 2.4024744828e-1F, 6.9312181474e-1F, 9.9999926145e-1F};
+  constexpr float kF32[] = {1.3276471979e-3F, 9.6755413342e-3F, 5.5507132735e-2F,
+                            2.4022119724e-1F, 6.9314696706e-1F, 1.0F};
+  __m512 n[kNum];
+  Vec p[kNum];
+#pragma GCC unroll 8
+  for (int i = 0; i < kNum; ++i)
+    n[i] = _mm512_roundscale_ps(reinterpret_cast<__m512>(x[i]), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#pragma GCC unroll 8
+  for (int i = 0; i < kNum; ++i) x[i] -= reinterpret_cast<Vec>(n[i]);
+#pragma GCC unroll 8
+  for (int i = 0; i < kNum; ++i) p[i] = splat(W::kPair == 2 ? kBf16[0] : kF32[0]);
+#pragma GCC unroll 8
+  for (int d = 1; d <= kDegree; ++d) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kNum; ++i) p[i] = fma(p[i], x[i], splat(W::kPair == 2 ? kBf16[d] : kF32[d]));
   }
-  return reinterpret_cast<Vec>(_mm512_scalef_ps(reinterpret_cast<__m512>(p), n));
+#pragma GCC unroll 8
+  for (int i = 0; i < kNum; ++i) x[i] = reinterpret_cast<Vec>(_mm512_scalef_ps(reinterpret_cast<__m512>(p[i]), n[i]));
 #else
-  return exp(x * 0.693147180559945309F);
+#pragma GCC unroll 8
+  for (int i = 0; i < kNum; ++i) x[i] = exp(x[i] * 0.693147180559945309F);
 #endif
+}
+
+/// log2(x) for positive normal x, absolute error below 2e-7. NaN in, NaN out.
+HADAL_INLINE Vec log2_of(Vec x) {
+  const VecI bits = reinterpret_cast<VecI>(x);
+  const VecI exponent = (bits - 0x3F3504F3) >> 23;  // x = 2^exponent * m, sqrt(1/2) <= m < sqrt(2)
+  const Vec f = reinterpret_cast<Vec>(bits - (exponent << 23)) - 1.0F;
+  // log(1 + f) = f - f^2 / 2 + f^3 P(f)
+  Vec p = splat(7.0376836292E-2F);
+  p = fma(p, f, splat(-1.1514610310E-1F));
+  p = fma(p, f, splat(1.1676998740E-1F));
+  p = fma(p, f, splat(-1.2420140846E-1F));
+  p = fma(p, f, splat(1.4249322787E-1F));
+  p = fma(p, f, splat(-1.6668057665E-1F));
+  p = fma(p, f, splat(2.0000714765E-1F));
+  p = fma(p, f, splat(-2.4999993993E-1F));
+  p = fma(p, f, splat(3.3333331174E-1F));
+  const Vec square = f * f;
+  const Vec log = fma(square * f, p, fma(square, splat(-0.5F), f));
+  return fma(log, splat(1.44269504088896341F), __builtin_convertvector(exponent, Vec)) + (x - x);
 }
 
 HADAL_INLINE VecI lane_numbers() {
@@ -186,6 +212,28 @@ HADAL_INLINE VecI lane_numbers() {
 HADAL_INLINE Vec keep_from(Vec v, index_t first_lane, index_t threshold) {
   const VecI keep = lane_numbers() >= static_cast<std::int32_t>(threshold - first_lane);
   return reinterpret_cast<Vec>(reinterpret_cast<VecI>(v) & keep);
+}
+
+/// p[m][v] = 2^(c * acc[m][v] - shift[v]), 0 where the lane does not see the key. threshold: of key 0; `group` more for
+/// each further key.
+template <class W, int kFirst, bool kMasked>
+HADAL_INLINE void weights_of(Vec (&p)[kTileKeys][kQueryVecs], const Vec (&acc)[kTileKeys][kQueryVecs - kFirst],
+                             const float* shift, float c, index_t threshold, index_t group) {
+  constexpr int kBatch = kTileKeys / 2;
+#pragma GCC unroll 8
+  for (int v = kFirst; v < kQueryVecs; ++v) {
+    const Vec minus = -load(shift + v * kLanes);
+#pragma GCC unroll 8
+    for (int m = 0; m < kTileKeys; m += kBatch) {
+      Vec x[kBatch];
+#pragma GCC unroll 8
+      for (int i = 0; i < kBatch; ++i) x[i] = fma(acc[m + i][v - kFirst], broadcast(c), minus);
+      exp2_all<W>(x);
+#pragma GCC unroll 8
+      for (int i = 0; i < kBatch; ++i)
+        p[m + i][v] = kMasked ? keep_from(x[i], v * kLanes, threshold + (m + i) * group) : x[i];
+    }
+  }
 }
 
 /// Writes p[m][v], the tile of kTileKeys keys, as words along the keys: to[key / kPair][query]. Only vectors kFirst and

@@ -2,7 +2,7 @@
 const columns = data.metrics || {};
 const steps = columns.step || [];
 const has = (name) => columns[name] && columns[name].some((v) => v !== null);
-const marks = (data.guard || []).filter((g) => g.verdict !== "ok").map((g) => g.step);
+const marks = data.skipped.map((s) => s.step);
 const tokensAt = (i) => (columns.tokens ? `${short(columns.tokens[i])} tokens` : "");
 const options = (data.manifest && data.manifest.options) || {};
 
@@ -23,8 +23,8 @@ function tiles() {
   } else if (has("loss")) {
     add("loss", short(last(columns.loss)));
   }
-  const evals = data.eval || {};
-  if (evals.bits_per_byte) add("bits per held-out byte", short(last(evals.bits_per_byte)));
+  const evals = data.validation;
+  if (evals.bits_per_byte) add("bits per validation byte", short(last(evals.bits_per_byte)));
   if (steps.length) add("optimizer steps", steps[steps.length - 1].toLocaleString("en"));
   if (has("tokens")) add("tokens", short(last(columns.tokens)));
   if (has("tokens_per_second")) {
@@ -54,12 +54,25 @@ function metricCard(title, names, { note = "", wide = false, height, log = false
 }
 
 function evalCard() {
-  const evals = data.eval || {};
+  const evals = data.validation;
   if (!evals.step || evals.step.length < 2) return null;
   const [name, label] = evals.bits_per_byte ? ["bits_per_byte", "bits per byte"] : ["loss", "loss"];
   if (!evals[name]) return null;
-  const box = card("Held-out text", { note: label });
+  const box = card("Validation text", { note: label });
   lineChart(box, { x: evals.step, series: [{ name: label, color: "green", values: evals[name] }] });
+  return box;
+}
+
+// A short text is well read at all its places; what a model cannot use beyond its window shows as a rise.
+function positionCard() {
+  const positions = data.positions;
+  if (!positions) return null;
+  const colors = ["faint", "orange", "blue", "green", "violet"];
+  const parts = positions.series[0].values.length;
+  const x = positions.series[0].values.map((_, i) => (i + 0.5) * (positions.seq_length || 100) / parts);
+  const box = card("Bits per byte by position", { note: positions.seq_length ? "in the longest context" : "in percent of the context" });
+  lineChart(box, { x, xName: positions.seq_length ? "position" : "percent", series: positions.series.map((s, i) =>
+    ({ name: s.name.replaceAll("_", " "), color: colors[i % colors.length], values: s.values })) });
   return box;
 }
 
@@ -169,11 +182,10 @@ function sampleCard() {
   return box;
 }
 
-function guardCard() {
-  const events = data.guard || [];
-  if (events.length === 0) return null;
-  const box = card("What the guard saw", { wide: true });
-  box.append(el("table", {}, ...events.map((g) => el("tr", {}, el("td", {}, `step ${g.step}`), el("td", {}, g.verdict), el("td", {}, g.reason || "")))));
+function skippedCard() {
+  if (data.skipped.length === 0) return null;
+  const box = card("Steps that were not trained on", { wide: true });
+  box.append(el("table", {}, ...data.skipped.map((g) => el("tr", {}, el("td", {}, `step ${g.step.toLocaleString("en")}`), el("td", {}, g.reason)))));
   return box;
 }
 
@@ -210,7 +222,7 @@ const charts = [
   metricCard("Gradient norm", [["grad_norm", "gradient norm", "violet"]], { note: "before clipping", logTool: true }),
   metricCard("Throughput", [["tokens_per_second", "tokens per second", "green"]], { note: "tokens per second", zero: true }),
   metricCard("Overload of the busiest expert", [["max_violation", "max load / mean load - 1", "orange"]], { note: "max load / mean load - 1, worst layer", zero: true }),
-  evalCard(), ...otherCards(),
+  evalCard(), positionCard(), ...otherCards(),
 ].filter(Boolean);
 if (charts.length % 2 === 1) charts[charts.length - 1].classList.add("wide");
 
@@ -218,5 +230,5 @@ root.append(header(), tiles(), el("div", { class: "cards" }, ...[
   metricCard("Loss", has("main_loss")
     ? [["main_loss", "main", "blue"], ["mtp_loss", "MTP, weighted", "orange"], ["balance_loss", "balance, weighted", "violet"]]
     : [["loss", "loss", "blue"]], { note: "nats per token; faint: each step, strong: smoothed", wide: true, height: 300, logTool: true, zero: has("mtp_loss") }),
-  ...charts, expertCard(), needleCard(), sampleCard(), guardCard(), manifestCard(),
+  ...charts, expertCard(), needleCard(), sampleCard(), skippedCard(), manifestCard(),
 ].filter(Boolean)), el("footer", {}, `Made by hadal at ${data.made}.`));

@@ -1,0 +1,187 @@
+#include "data/cmd_tokenizer.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+
+#include "base/command.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "base/utf8.h"
+#include "data/corpus/text_reader.h"
+#include "data/tokenizer/bpe_trainer.h"
+#include "data/tokenizer/presets.h"
+#include "data/tokenizer/tokenizer.h"
+
+namespace hadal {
+namespace {
+
+struct TrainVerbOptions {
+  std::vector<std::string> input;
+  std::string out, text_field = "text", separator;
+  int threads = 0;
+  TokenizerTrainOptions train;
+
+  template <class V>
+  void visit(V&& v) {
+    v("input", input, "text, .jsonl and .html files, and folders of them", {.required = true, .placeholder = "PATH"});
+    v("out", out, "folder for tokenizer.json and what belongs to it", {.required = true, .placeholder = "DIR"});
+    v("text_field", text_field, "key of the text in JSON lines");
+    v("separator", separator, "stands between the documents of a plain-text file");
+    v("threads", threads, "0: all CPUs");
+    train.visit(v);
+  }
+};
+
+int train(Args args) {
+  TrainVerbOptions o;
+  if (!parse_options(o, args,
+                     {.verb = "tokenizer train",
+                      .about = "train a byte-level BPE tokenizer",
+                      .example = "hadal tokenizer train --input corpus/ --vocab-size 32768 --out runs/tokenizer"}))
+    return 0;
+  ThreadPool pool(o.threads);
+  WordCounter counter(preset_splits(o.train.preset));
+  TextReadCounts counts;
+  std::vector<std::string> texts;
+  std::size_t pending = 0;
+  const auto count_texts = [&] {
+    counter.add(pool, std::vector<std::string_view>(texts.begin(), texts.end()));
+    texts.clear();
+    pending = 0;
+  };
+  for (const std::string& input : o.input)
+    read_documents(input, {.text_field = o.text_field, .separator = o.separator}, counts, [&](std::string&& text) {
+      pending += text.size();
+      texts.push_back(std::move(text));
+      if (pending > (std::size_t{64} << 20)) count_texts();
+    });
+  count_texts();
+  if (counts.bad_documents > 0)
+    log_warning(counts.bad_documents, " lines could not be used; the first: ", counts.first_bad);
+  Progress progress("tokenizer train", o.train.vocab_size, "id");
+  const TokenizerTrainResult result = train_tokenizer(
+      counter.words(), o.train, [&](int done, int wanted) { progress.update(o.train.vocab_size - wanted + done); });
+  progress.finish();
+  write_tokenizer_files(o.out, result.files);
+  fmt::print("{}\n", json_line(JsonObject{{"out", o.out},
+                                          {"documents", counts.documents},
+                                          {"bytes", counts.bytes},
+                                          {"vocab_size", result.files.spec.vocab_size()},
+                                          {"merges", result.num_merges},
+                                          {"unused_ids", result.num_unused}}));
+  return 0;
+}
+
+/// Calls use(value of the field, "file:line") for every line of a JSONL file.
+void for_each_field(const std::string& path, const std::string& field,
+                    const std::function<void(const Json&, const std::string&)>& use) {
+  std::ifstream file(path, std::ios::binary);
+  HADAL_CHECK(file.good(), path, ": cannot be read");
+  std::string line;
+  for (std::int64_t number = 1; std::getline(file, line); ++number) {
+    const std::string where = str_cat(path, ":", number);
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    const Json json = parse_json(line, where);
+    ObjectReader reader(json, where);
+    use(reader.value(field), reader.at(field));
+  }
+}
+
+std::string ids_text(const std::vector<int>& ids) {
+  return fmt::format("[{}]", fmt::join(ids, ","));
+}
+
+struct EncodeVerbOptions {
+  std::string tokenizer, jsonl, field = "text";
+  std::optional<std::string> text;
+  bool add_special = false, parse_special = true;
+
+  template <class V>
+  void visit(V&& v) {
+    v("tokenizer", tokenizer, "folder or tokenizer.json", {.required = true, .placeholder = "PATH"});
+    v("text", text, "the text to encode");
+    v("jsonl", jsonl, "file with one JSON object per line", {.placeholder = "FILE"});
+    v("field", field, "key of the text in each line");
+    v("add_special", add_special, "add BOS and EOS as the tokenizer's files say");
+    v("parse_special", parse_special, "read the names of control tokens as these tokens");
+  }
+};
+
+int encode(Args args) {
+  EncodeVerbOptions o;
+  if (!parse_options(o, args,
+                     {.verb = "tokenizer encode",
+                      .about = "text to ids, one array per line",
+                      .example = "hadal tokenizer encode --tokenizer DIR --text \"Hello world\""}))
+    return 0;
+  if (o.text.has_value() != o.jsonl.empty()) throw UsageError("tokenizer encode: want either --text or --jsonl");
+  const Tokenizer tokenizer = Tokenizer::load(o.tokenizer);
+  const EncodeOptions options{.parse_special = o.parse_special, .add_special = o.add_special};
+  if (o.text) {
+    fmt::print("{}\n", ids_text(tokenizer.encode(*o.text, options)));
+  } else {
+    for_each_field(o.jsonl, o.field, [&](const Json& value, const std::string& at) {
+      fmt::print("{}\n", ids_text(tokenizer.encode(json_as<std::string>(value, at), options)));
+    });
+  }
+  return 0;
+}
+
+struct DecodeVerbOptions {
+  std::string tokenizer, jsonl, field = "ids";
+  std::optional<std::string> ids;
+  bool skip_special = false;
+
+  template <class V>
+  void visit(V&& v) {
+    v("tokenizer", tokenizer, "folder or tokenizer.json", {.required = true, .placeholder = "PATH"});
+    v("ids", ids, "the ids to decode", {.placeholder = "N,N,..."});
+    v("jsonl", jsonl, "file with one JSON object per line", {.placeholder = "FILE"});
+    v("field", field, "key of the ids in each line");
+    v("skip_special", skip_special, "leave control tokens out");
+  }
+};
+
+int decode(Args args) {
+  DecodeVerbOptions o;
+  if (!parse_options(o, args,
+                     {.verb = "tokenizer decode",
+                      .about = "ids to text, one JSON string per line",
+                      .example = "hadal tokenizer decode --tokenizer DIR --ids 19923,2058"}))
+    return 0;
+  if (o.ids.has_value() != o.jsonl.empty()) throw UsageError("tokenizer decode: want either --ids or --jsonl");
+  const Tokenizer tokenizer = Tokenizer::load(o.tokenizer);
+  const auto print = [&](const std::vector<int>& ids) {
+    std::string line;
+    append_json_string(line, replace_ill_formed(tokenizer.decode(ids, o.skip_special)));
+    fmt::print("{}\n", line);
+  };
+  if (o.ids) {
+    std::vector<int> ids;
+    if (!o.ids->empty()) set_from_text(&ids, *o.ids, "--ids");
+    print(ids);
+  } else {
+    for_each_field(o.jsonl, o.field,
+                   [&](const Json& value, const std::string& at) { print(json_as<std::vector<int>>(value, at)); });
+  }
+  return 0;
+}
+
+constexpr std::array kCommands{
+    Command{"train", "train a byte-level BPE tokenizer", train},
+    Command{"encode", "text to ids", encode},
+    Command{"decode", "ids to text", decode},
+};
+
+}  // namespace
+
+int cmd_tokenizer(Args args) {
+  return run_command("hadal tokenizer", kCommands, args);
+}
+
+}  // namespace hadal
