@@ -2,7 +2,7 @@
 #include <string_view>
 #include <vector>
 
-#include "analysis/bench/train_bench.h"
+#include "analysis/bench/cmd_bench.h"
 #include "base/command.h"
 #include "data/cmd_tokenizer.h"
 #include "formats/cmd_inspect.h"
@@ -15,7 +15,7 @@ namespace hadal {
 namespace {
 
 constexpr std::array kCommands{
-    Command{"bench-train", "speed of training steps", bench_train},
+    Command{"bench", "speed against the machine's own roof", cmd_bench},
     Command{"pretrain", "train a base model from text", cmd_pretrain},
     Command{"extend", "longer context with YaRN, in phases", cmd_extend},
     Command{"generate", "continue a prompt", cmd_generate},

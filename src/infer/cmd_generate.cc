@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "data/tokenizer/tokenizer.h"
 #include "nn/generate.h"
 #include "nn/weights.h"
@@ -44,7 +45,9 @@ double seconds_between(std::chrono::steady_clock::time_point a, std::chrono::ste
 
 int cmd_generate(Args args) {
   GenerateOptions o;
-  if (!parse_options(o, args, {.verb = "generate", .about = "continue a prompt", .example = "hadal generate --model DIR --prompt 'Once'"}))
+  if (!parse_options(
+          o, args,
+          {.verb = "generate", .about = "continue a prompt", .example = "hadal generate --model DIR --prompt 'Once'"}))
     return 0;
   const ModelConfig config = load_model_config(o.model);
   ThreadPool pool(o.threads);
@@ -57,29 +60,37 @@ int cmd_generate(Args args) {
   std::optional<Tokenizer> tokenizer;
   if (has_tokenizer) tokenizer.emplace(Tokenizer::load(o.model));
   const std::vector<int> prompt = o.prompt.empty() ? o.tokens : tokenizer->encode(o.prompt, {.add_special = true});
-  for (const int id : prompt) HADAL_CHECK(id >= 0 && id < config.vocab_size, "generate: token ", id, " is outside the vocabulary of ", config.vocab_size);
-  HADAL_CHECK(static_cast<int>(prompt.size()) + o.max_tokens <= config.max_position_embeddings, "generate: ", prompt.size(), " prompt tokens + ",
-              o.max_tokens, " new ones exceed the context of ", config.max_position_embeddings);
+  for (const int id : prompt)
+    HADAL_CHECK(id >= 0 && id < config.vocab_size, "generate: token ", id, " is outside the vocabulary of ",
+                config.vocab_size);
+  HADAL_CHECK(static_cast<int>(prompt.size()) + o.max_tokens <= config.max_position_embeddings,
+              "generate: ", prompt.size(), " prompt tokens + ", o.max_tokens, " new ones exceed the context of ",
+              config.max_position_embeddings);
   Model model = load_model(exec, o.model, ctx.precision, false);
 
   const auto start = std::chrono::steady_clock::now();
   auto first = start;
-  const std::vector<int> tokens = generate(ctx, model, prompt, o.max_tokens, {o.temperature, o.top_p, static_cast<std::uint64_t>(o.seed)}, [&](int) {
-    if (first == start) first = std::chrono::steady_clock::now();
-    return true;
-  });
+  const std::vector<int> tokens = generate(ctx, model, prompt, o.max_tokens,
+                                           {o.temperature, o.top_p, static_cast<std::uint64_t>(o.seed)}, [&](int) {
+                                             if (first == start) first = std::chrono::steady_clock::now();
+                                             return true;
+                                           });
   const auto end = std::chrono::steady_clock::now();
-  const bool stopped = std::find(config.eos_token_ids.begin(), config.eos_token_ids.end(), tokens.back()) != config.eos_token_ids.end();
-  const std::string text = tokenizer ? tokenizer->decode(tokens, /*skip_special=*/true) : std::string();
+  const bool stopped =
+      std::find(config.eos_token_ids.begin(), config.eos_token_ids.end(), tokens.back()) != config.eos_token_ids.end();
+  const std::string text =
+      tokenizer ? replace_ill_formed(tokenizer->decode(tokens, /*skip_special=*/true)) : std::string();
   if (!o.json) {
     fmt::print("{}{}\n", o.prompt, tokenizer ? text : fmt::format("{}", fmt::join(tokens, ",")));
     return 0;
   }
   const auto count = static_cast<std::int64_t>(tokens.size()), prompt_count = static_cast<std::int64_t>(prompt.size());
-  const JsonObject usage{{"prompt_tokens", prompt_count}, {"completion_tokens", count}, {"total_tokens", prompt_count + count}};
-  const JsonObject timings{{"prefill_tokens_per_second", static_cast<double>(prompt_count) / seconds_between(start, first)},
-                           {"decode_tokens_per_second", static_cast<double>(count - 1) / seconds_between(first, end)},
-                           {"acceptance_rate", nullptr}};
+  const JsonObject usage{
+      {"prompt_tokens", prompt_count}, {"completion_tokens", count}, {"total_tokens", prompt_count + count}};
+  const JsonObject timings{
+      {"prefill_tokens_per_second", static_cast<double>(prompt_count) / seconds_between(start, first)},
+      {"decode_tokens_per_second", static_cast<double>(count - 1) / seconds_between(first, end)},
+      {"acceptance_rate", nullptr}};
   fmt::print("{}\n", json_line(JsonObject{{"tokens", JsonArray(tokens.begin(), tokens.end())},
                                           {"text", text},
                                           {"finish_reason", stopped ? "stop" : "length"},

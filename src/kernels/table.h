@@ -12,6 +12,7 @@
 #include "kernels/moe_dispatch.h"
 #include "kernels/rmsnorm.h"
 #include "kernels/rope.h"
+#include "kernels/roofline.h"
 #include "kernels/router.h"
 #include "kernels/swiglu.h"
 
@@ -53,6 +54,7 @@ struct KernelTable {
   decltype(&kernels::scale) scale;
   decltype(&kernels::e5m6_pack) e5m6_pack;
   decltype(&kernels::e5m6_unpack) e5m6_unpack;
+  decltype(&kernels::roofline_work) roofline_work;
 };
 
 /// The table of an instruction set; kReference: plain loops in the precision of their operands (f64 included), the oracle

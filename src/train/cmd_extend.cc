@@ -33,7 +33,8 @@ int cmd_extend(Args args) {
                      {.verb = "extend",
                       .about = "longer context with YaRN, in phases",
                       .config = true,
-                      .example = "hadal extend --config configs/recipes/extend-demo.json --model runs/demo/checkpoints/step-600 --out runs/demo-4x"}))
+                      .example = "hadal extend --config configs/recipes/extend-demo.json --model "
+                                 "runs/demo/checkpoints/step-600 --out runs/demo-4x"}))
     return 0;
   ThreadPool pool(o.threads);
   Exec exec(pool);
@@ -49,7 +50,9 @@ int cmd_extend(Args args) {
   inputs.data = corpus.manifest;
   const RunResult result = run_extension(exec, o.extend, inputs, o.out, o.resume);
   if (o.json)
-    fmt::print("{}\n", json_line(JsonObject{{"finished", result.finished}, {"model", result.model.string()}, {"bits_per_byte", result.bits_per_byte}}));
+    fmt::print("{}\n", json_line(JsonObject{{"finished", result.finished},
+                                            {"model", result.model.string()},
+                                            {"bits_per_byte", result.bits_per_byte}}));
   else
     fmt::print("model: {}\nmeasurements: {}/extension.json\n", result.model.string(), o.out);
   return 0;

@@ -56,16 +56,20 @@ int cmd_pretrain(Args args) {
   inputs.options = OptionTable(o).to_json();
   inputs.data = corpus.manifest;
   const ParameterCount parameters = count_parameters(inputs.config);
-  log_info("model: ", parameters.total, " parameters (", parameters.active, " active a token, ", parameters.mtp, " in MTP); corpus: ",
-           corpus.shard.num_documents(), " documents, ", corpus.shard.num_tokens(), " tokens");
+  log_info("model: ", parameters.total, " parameters (", parameters.active, " active a token, ", parameters.mtp,
+           " in MTP); corpus: ", corpus.shard.num_documents(), " documents, ", corpus.shard.num_tokens(), " tokens");
   const RunResult result = run_training(exec, o.run, inputs, o.out, o.resume);
   if (o.json)
-    fmt::print("{}\n", json_line(JsonObject{{"finished", result.finished}, {"model", result.model.string()}, {"loss", result.loss},
-                                            {"validation_loss", result.validation_loss}, {"bits_per_byte", result.bits_per_byte}}));
+    fmt::print("{}\n", json_line(JsonObject{{"finished", result.finished},
+                                            {"model", result.model.string()},
+                                            {"loss", result.loss},
+                                            {"validation_loss", result.validation_loss},
+                                            {"bits_per_byte", result.bits_per_byte}}));
   else
-    fmt::print("{}: loss {:.4f}{}\nmodel: {}\nreport: {}/report.html\n", o.out, result.loss,
-               result.bits_per_byte > 0 ? fmt::format(", {:.4f} bits per byte on validation text", result.bits_per_byte) : "",
-               result.model.string(), o.out);
+    fmt::print(
+        "{}: loss {:.4f}{}\nmodel: {}\nreport: {}/report.html\n", o.out, result.loss,
+        result.bits_per_byte > 0 ? fmt::format(", {:.4f} bits per byte on validation text", result.bits_per_byte) : "",
+        result.model.string(), o.out);
   return 0;
 }
 

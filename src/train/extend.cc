@@ -21,14 +21,16 @@ class Measured {
     LoaderOptions loader_options = o.loader;
     loader_options.fim.rate = 0;
     const Split split = o.loader.validation_share > 0 ? Split::kValidation : Split::kTrain;
-    Loader loader(*in.shard, loader_options, static_cast<std::uint64_t>(o.seed), split, seq_length, in.tokenizer->bos_id(), in.tokenizer->eos_id());
+    Loader loader(*in.shard, loader_options, static_cast<std::uint64_t>(o.seed), split, seq_length,
+                  in.tokenizer->bos_id(), in.tokenizer->eos_id());
     std::vector<int> bytes = in.tokenizer->text_bytes_per_token();
     bytes.resize(static_cast<std::size_t>(in.config.vocab_size), 0);
     const Validation v = validate(ctx_, model_, loader, o.validation.sequences, 4, bytes);
     return JsonArray(v.bits_per_byte_by_position.begin(), v.bits_per_byte_by_position.end());
   }
   JsonObject needles(const RunInputs& in, const ExtendOptions& o) {
-    return needle_grid(ctx_, model_, *in.tokenizer, *in.shard, o.needle, static_cast<std::uint64_t>(o.run.seed)).to_json();
+    return needle_grid(ctx_, model_, *in.tokenizer, *in.shard, o.needle, static_cast<std::uint64_t>(o.run.seed))
+        .to_json();
   }
 
  private:
@@ -48,8 +50,9 @@ ModelConfig extended_config(const ModelConfig& base, const ExtendOptions& option
   const double factor = phase.factor > 0 ? phase.factor : static_cast<double>(phase.seq_length) / original;
   c.max_position_embeddings = std::max(phase.seq_length, static_cast<int>(original * factor));
   if (!options.yarn) return c;
-  HADAL_CHECK(base.rope_scaling.type == "default" || base.rope_scaling.type == "yarn", "extend: the model uses rope scaling \"",
-              base.rope_scaling.type, "\"; YaRN needs a plain or a YaRN base");
+  HADAL_CHECK(base.rope_scaling.type == "default" || base.rope_scaling.type == "yarn",
+              "extend: the model uses rope scaling \"", base.rope_scaling.type,
+              "\"; YaRN needs a plain or a YaRN base");
   c.rope_scaling = {};
   c.rope_scaling.type = "yarn";
   c.rope_scaling.factor = factor;
@@ -59,7 +62,8 @@ ModelConfig extended_config(const ModelConfig& base, const ExtendOptions& option
   return c;
 }
 
-RunResult run_extension(Exec& exec, const ExtendOptions& options, RunInputs inputs, const fs::path& folder, bool resume) {
+RunResult run_extension(Exec& exec, const ExtendOptions& options, RunInputs inputs, const fs::path& folder,
+                        bool resume) {
   HADAL_CHECK(!options.phases.empty(), "extend: no phases");
   const ModelConfig base = inputs.config;
   const fs::path base_weights = inputs.weights;
@@ -73,7 +77,9 @@ RunResult run_extension(Exec& exec, const ExtendOptions& options, RunInputs inpu
     Measured before(exec, longer, base_weights, precision);
     summary["base"] = before.bits_by_position(inputs, options.run, last.seq_length);
     if (!options.needle.lengths.empty()) summary["needle_before"] = before.needles(inputs, options);
-    if (options.yarn) summary["base_with_yarn"] = Measured(exec, extended_config(base, options, last), base_weights, precision).bits_by_position(inputs, options.run, last.seq_length);
+    if (options.yarn)
+      summary["base_with_yarn"] = Measured(exec, extended_config(base, options, last), base_weights, precision)
+                                      .bits_by_position(inputs, options.run, last.seq_length);
   }
 
   RunResult result;
@@ -87,11 +93,13 @@ RunResult run_extension(Exec& exec, const ExtendOptions& options, RunInputs inpu
     run.trainer.lr.kind = "constant", run.trainer.lr.lr = phase.lr;
     inputs.config = extended_config(base, options, phase);
     const fs::path phase_folder = folder / str_cat("phase-", i + 1);
-    log_info("phase ", i + 1, " of ", options.phases.size(), ": ", phase.steps, " steps of ", phase.sequences, " x ", phase.seq_length, " tokens");
+    log_info("phase ", i + 1, " of ", options.phases.size(), ": ", phase.steps, " steps of ", phase.sequences, " x ",
+             phase.seq_length, " tokens");
     result = run_training(exec, run, inputs, phase_folder, resume);
     if (!result.finished) return result;
     inputs.weights = result.model;
-    summary[str_cat("phase_", i + 1)] = Measured(exec, inputs.config, result.model, precision).bits_by_position(inputs, options.run, last.seq_length);
+    summary[str_cat("phase_", i + 1)] =
+        Measured(exec, inputs.config, result.model, precision).bits_by_position(inputs, options.run, last.seq_length);
   }
   if (!options.needle.lengths.empty()) {
     const JsonObject after = Measured(exec, inputs.config, result.model, precision).needles(inputs, options);

@@ -42,8 +42,9 @@ struct ExtendOptions {
 /// The config of `base` for a longer context.
 ModelConfig extended_config(const ModelConfig& base, const ExtendOptions& options, const ExtendPhase& phase);
 
-/// Runs the phases in folder/phase-1, phase-2, ...; each starts from the one before it. Writes folder/extension.json: bits per
-/// byte by position of the base model (with and without YaRN) and after each phase, and both needle grids.
-RunResult run_extension(Exec& exec, const ExtendOptions& options, RunInputs inputs, const std::filesystem::path& folder, bool resume);
+/// Runs the phases in folder/phase-1, phase-2, ...; each starts from the one before it. Writes folder/extension.json:
+/// bits per byte by position of the base model (with and without YaRN) and after each phase, and both needle grids.
+RunResult run_extension(Exec& exec, const ExtendOptions& options, RunInputs inputs, const std::filesystem::path& folder,
+                        bool resume);
 
 }  // namespace hadal

@@ -27,7 +27,8 @@ double share_found(Context& ctx, Model& model, std::vector<int> prompt, const st
   prompt.insert(prompt.end(), answer.begin(), answer.end());
   ctx.scratch.reset();
   const auto rows = static_cast<index_t>(prompt.size()), answers = static_cast<index_t>(answer.size());
-  const View hidden = ctx.temp(rows, model.config().hidden_size), logits = ctx.temp_wide(answers, model.config().vocab_size);
+  const View hidden = ctx.temp(rows, model.config().hidden_size),
+             logits = ctx.temp_wide(answers, model.config().vocab_size);
   model.forward(ctx, hidden, prompt);
   model.logits(ctx, logits, hidden.slice_rows(prompt_length - 1, answers));
   int found = 0;
@@ -43,11 +44,13 @@ double share_found(Context& ctx, Model& model, std::vector<int> prompt, const st
 JsonObject NeedleGrid::to_json() const {
   JsonArray rows;
   for (const std::vector<double>& row : scores) rows.push_back(JsonArray(row.begin(), row.end()));
-  return {{"lengths", JsonArray(lengths.begin(), lengths.end())}, {"depths", JsonArray(depths.begin(), depths.end())}, {"scores", rows}};
+  return {{"lengths", JsonArray(lengths.begin(), lengths.end())},
+          {"depths", JsonArray(depths.begin(), depths.end())},
+          {"scores", rows}};
 }
 
-NeedleGrid needle_grid(Context& ctx, Model& model, const Tokenizer& tokenizer, const TokenShard& haystack, const NeedleOptions& options,
-                       std::uint64_t seed) {
+NeedleGrid needle_grid(Context& ctx, Model& model, const Tokenizer& tokenizer, const TokenShard& haystack,
+                       const NeedleOptions& options, std::uint64_t seed) {
   NeedleGrid grid{options.lengths, options.depths, {}};
   std::uint64_t trial = 0;
   for (const double depth : options.depths) {
@@ -59,13 +62,17 @@ NeedleGrid needle_grid(Context& ctx, Model& model, const Tokenizer& tokenizer, c
         const std::vector<int> needle = tokenizer.encode(with_number(options.needle, number));
         const std::vector<int> question = tokenizer.encode(options.question);
         std::vector<int> answer = tokenizer.encode(options.question + " " + number);
-        answer.erase(answer.begin(), answer.begin() + static_cast<std::ptrdiff_t>(std::min(question.size(), answer.size() - 1)));
+        answer.erase(answer.begin(),
+                     answer.begin() + static_cast<std::ptrdiff_t>(std::min(question.size(), answer.size() - 1)));
         const std::size_t fixed = needle.size() + question.size() + answer.size();
-        HADAL_CHECK(static_cast<std::size_t>(length) > fixed, "needle: length ", length, " has no room for ", fixed, " tokens of needle and question");
+        HADAL_CHECK(static_cast<std::size_t>(length) > fixed, "needle: length ", length, " has no room for ", fixed,
+                    " tokens of needle and question");
         const std::size_t room = static_cast<std::size_t>(length) - fixed;
-        const auto first = static_cast<index_t>(random_below(seed + 1, Stream::kSample, trial, static_cast<std::uint64_t>(haystack.num_documents())));
+        const auto first = static_cast<index_t>(
+            random_below(seed + 1, Stream::kSample, trial, static_cast<std::uint64_t>(haystack.num_documents())));
         std::vector<int> prompt = haystack_tokens(haystack, first, room);
-        prompt.insert(prompt.begin() + static_cast<std::ptrdiff_t>(depth * static_cast<double>(room)), needle.begin(), needle.end());
+        prompt.insert(prompt.begin() + static_cast<std::ptrdiff_t>(depth * static_cast<double>(room)), needle.begin(),
+                      needle.end());
         prompt.insert(prompt.end(), question.begin(), question.end());
         sum += share_found(ctx, model, std::move(prompt), answer);
       }

@@ -8,8 +8,8 @@
 
 namespace hadal {
 
-/// Needle in a haystack (DeepSeek-V3 report figure 8): a sentence with a number stands at a depth of a long text, and the
-/// model is asked for the number at the end.
+/// Needle in a haystack (DeepSeek-V3 report figure 8): a sentence with a number stands at a depth of a long text, and
+/// the model is asked for the number at the end.
 struct NeedleOptions {
   std::vector<int> lengths;
   std::vector<double> depths = {0, 0.25, 0.5, 0.75, 1};
@@ -33,7 +33,7 @@ struct NeedleGrid {
   std::vector<std::vector<double>> scores;  // [depth][length]
   JsonObject to_json() const;
 };
-NeedleGrid needle_grid(Context& ctx, Model& model, const Tokenizer& tokenizer, const TokenShard& haystack, const NeedleOptions& options,
-                       std::uint64_t seed);
+NeedleGrid needle_grid(Context& ctx, Model& model, const Tokenizer& tokenizer, const TokenShard& haystack,
+                       const NeedleOptions& options, std::uint64_t seed);
 
 }  // namespace hadal

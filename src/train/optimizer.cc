@@ -11,9 +11,13 @@ namespace hadal {
 namespace {
 
 /// `count` elements from the first one of v on, as one row.
-View row_from(View v, index_t count) { return {v.data, v.dtype, 1, count, count}; }
+View row_from(View v, index_t count) {
+  return {v.data, v.dtype, 1, count, count};
+}
 
-bool follows(View next, View v) { return next.dtype == v.dtype && next.data == v.data + bytes_of(v.dtype, v.count()); }
+bool follows(View next, View v) {
+  return next.dtype == v.dtype && next.data == v.data + bytes_of(v.dtype, v.count());
+}
 
 void clear(View v) {
   std::memset(v.data, 0, static_cast<std::size_t>(bytes_of(v.dtype, v.count())));

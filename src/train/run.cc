@@ -7,11 +7,12 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/utf8.h"
 #include "nn/generate.h"
 #include "nn/weights.h"
 #include "train/event_file.h"
 #include "train/manifest.h"
-// REPORT
+#include "train/report.h"
 #include "train/stop_signal.h"
 
 namespace hadal {
@@ -187,7 +188,7 @@ void Run::run_samples() {
     const int room = in_.config.max_position_embeddings - static_cast<int>(prompt.size());
     const std::vector<int> tokens = generate(trainer_.context(), model_, prompt, std::min(o_.samples.max_tokens, room),
                                              {o_.samples.temperature, o_.samples.top_p, seed() + i});
-    const std::string text = in_.tokenizer->decode(tokens, /*skip_special=*/true);
+    const std::string text = replace_ill_formed(in_.tokenizer->decode(tokens, /*skip_special=*/true));
     samples_->write({{"step", step}, {"prompt", o_.samples.prompts[i]}, {"text", text}});
     events_->text("samples", step, o_.samples.prompts[i] + text);
     log_info("sample: ", o_.samples.prompts[i], "|", text);
@@ -217,7 +218,7 @@ RunResult Run::go() {
     log_info("stopped at step ", trainer_.position().step, "; --resume continues");
   }
   save();
-  // REPORT
+  write_report(folder_);
   return result_;
 }
 

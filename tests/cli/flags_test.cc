@@ -84,7 +84,9 @@ TEST(Cli, TheReadmeNamesEveryVerb) {
   const std::string readme = read_file(std::filesystem::path(HADAL_SOURCE_DIR) / "README.md");
   for (const std::string& line : lines(run("--help").text)) {
     const std::string verb = left_column(line);
-    EXPECT_TRUE(verb.empty() || readme.find("`" + verb + "`") != std::string::npos) << verb;
+    if (!verb.empty()) {
+      EXPECT_NE(readme.find("`" + verb + "`"), std::string::npos) << verb;
+    }
   }
 }
 

@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 
+#include "base/error.h"
+#include "base/random.h"
+#include "data/permutation.h"
 #include "support/temp_dir.h"
 
 namespace hadal {
@@ -87,6 +91,130 @@ TEST(Loader, SplitsShareNoDocument) {
   EXPECT_EQ(train.num_documents() + validation.num_documents(), 99);
   EXPECT_GT(validation.num_documents(), 8);
   EXPECT_LT(validation.num_documents(), 35);
+}
+
+TEST(Loader, ShapeMayChangeBetweenSteps) {
+  const Corpus corpus({40, 11, 25, 60, 1, 9});
+  const Loader loader(corpus.shard, {}, 5, Split::kTrain, 16, -1, kEos);
+  const Batch all = loader.batch_at(0, 1, 600);
+  std::int64_t used = 0;
+  for (const auto& [count, length] :
+       std::vector<std::pair<int, int>>{{1, 8}, {2, 8}, {4, 16}, {3, 31}, {1, 200}, {5, 2}}) {
+    const Batch b = loader.batch_at(used, count, length);
+    ASSERT_EQ(b.ids.size(), static_cast<std::size_t>(count * length));
+    for (std::size_t i = 0; i < b.ids.size(); ++i) {
+      EXPECT_EQ(b.ids[i], all.ids[static_cast<std::size_t>(used) + i]);
+      EXPECT_EQ(b.targets[i], all.targets[static_cast<std::size_t>(used) + i]);
+      EXPECT_EQ(b.positions[i], static_cast<int>(i) % length);
+    }
+    EXPECT_EQ(b.sequence_begins.size(), static_cast<std::size_t>(count) + 1);
+    used += count * length;
+  }
+}
+
+TEST(Loader, EveryEpochHoldsTheSamePacksInAnotherOrder) {
+  // More documents than one entry of the index covers, some of them empty.
+  std::vector<int> lengths;
+  for (int d = 0; d < 700; ++d)
+    lengths.push_back(static_cast<int>(random_below(3, Stream::kTest, static_cast<std::uint64_t>(d), 9)));
+  std::vector<std::vector<int>> documents = numbered_documents(lengths);
+  const TempDir dir;
+  write_token_shard(dir / "s", 80000, documents);
+  const TokenShard shard(dir / "s");
+  LoaderOptions options{.add_bos = true};
+  options.fim = {.rate = 0.3, .begin_id = 79990, .hole_id = 79991, .end_id = 79992};
+  const Loader loader(shard, options, 11, Split::kTrain, 2, 79999, 79998);
+  const auto epoch = static_cast<int>(loader.tokens_per_epoch());
+  const Batch two = loader.batch_at(0, 1, 2 * epoch);
+  std::vector<int> first(two.ids.begin(), two.ids.begin() + epoch), second(two.ids.begin() + epoch, two.ids.end());
+  EXPECT_NE(first, second);
+  std::sort(first.begin(), first.end());
+  std::sort(second.begin(), second.end());
+  EXPECT_EQ(first, second);
+  // Without the control tokens, each token of each document once.
+  std::vector<int> wanted;
+  for (const auto& document : documents) wanted.insert(wanted.end(), document.begin(), document.end());
+  std::sort(wanted.begin(), wanted.end());
+  first.erase(std::lower_bound(first.begin(), first.end(), 79990), first.end());
+  EXPECT_EQ(first, wanted);
+  // Any cut of the stream is the same stream.
+  for (const int from : {0, 1, epoch / 3, epoch - 3, epoch, epoch + 5}) {
+    const Batch b = loader.batch_at(from, 1, 50);
+    EXPECT_EQ(b.ids, std::vector<int>(two.ids.begin() + from, two.ids.begin() + from + 50)) << from;
+  }
+}
+
+TEST(Loader, FimIsLaidOutPerDocumentAndRecoverable) {
+  const Corpus corpus({50, 50, 50, 50, 50, 50, 50, 50});
+  LoaderOptions options;
+  options.fim = {.rate = 1, .begin_id = 9990, .hole_id = 9991, .end_id = 9992};
+  const Loader loader(corpus.shard, options, 2, Split::kTrain, 54, -1, kEos);
+  for (int i = 0; i < 8; ++i) {
+    const std::vector<int> ids = loader.batch(i, 1).ids;  // 50 + 3 + EOS: one document a sequence
+    const auto hole = std::find(ids.begin(), ids.end(), 9991), end = std::find(ids.begin(), ids.end(), 9992);
+    ASSERT_EQ(ids.front(), 9990);
+    ASSERT_EQ(ids.back(), kEos);
+    ASSERT_TRUE(hole < end && end != ids.end());
+    std::vector<int> text(ids.begin() + 1, hole);
+    text.insert(text.end(), end + 1, ids.end() - 1);
+    text.insert(text.end(), hole + 1, end);
+    for (int t = 0; t < 50; ++t) EXPECT_EQ(text[static_cast<std::size_t>(t)], text[0] + t);
+    EXPECT_EQ(text[0] % 100, 0);
+  }
+}
+
+TEST(Loader, MaskedDocumentsCutBySequencesStartAnew) {
+  const Corpus corpus({10, 10, 10});
+  const Loader loader(corpus.shard, {.mask_documents = true}, 4, Split::kTrain, 4, -1, kEos);
+  const Batch b = loader.batch(0, 16);
+  EXPECT_EQ(b.segment_begins.front(), 0);
+  EXPECT_EQ(b.segment_begins.back(), 64);
+  EXPECT_TRUE(std::includes(b.segment_begins.begin(), b.segment_begins.end(), b.sequence_begins.begin(),
+                            b.sequence_begins.end()));
+  for (std::size_t s = 0; s + 1 < b.segment_begins.size(); ++s) {
+    ASSERT_LT(b.segment_begins[s], b.segment_begins[s + 1]);
+    for (index_t t = b.segment_begins[s]; t < b.segment_begins[s + 1]; ++t)
+      EXPECT_EQ(b.positions[static_cast<std::size_t>(t)], t - b.segment_begins[s]);
+  }
+  for (std::size_t i = 0; i < b.ids.size(); ++i) EXPECT_EQ(b.targets[i] == -1, b.ids[i] == kEos);
+}
+
+TEST(Loader, BytesOfTargets) {
+  Batch batch;
+  batch.targets = {0, 2, -1, 1, 2, 7};
+  EXPECT_EQ(target_text_bytes(batch, std::vector<int>{0, 3, 5}), 0 + 5 + 3 + 5);
+}
+
+TEST(Loader, SaysWhatIsWrong) {
+  const Corpus corpus({5});
+  EXPECT_THROW(Loader(corpus.shard, {}, 1, Split::kTrain, 4, -1, -1), Error);
+  EXPECT_THROW(Loader(corpus.shard, {}, 1, Split::kValidation, 4, -1, kEos), Error);
+  EXPECT_THROW(Loader(corpus.shard, {}, 1, Split::kTrain, 1, -1, kEos), Error);
+  LoaderOptions fim;
+  fim.fim.rate = 0.1;
+  EXPECT_THROW(Loader(corpus.shard, fim, 1, Split::kTrain, 4, -1, kEos), Error);
+  const Loader loader(corpus.shard, {}, 1, Split::kTrain, 4, -1, kEos);
+  EXPECT_THROW(loader.batch_at(-1, 1, 4), Error);
+}
+
+TEST(Permutation, IsOne) {
+  for (const std::uint64_t n : {1ULL, 2ULL, 3ULL, 5ULL, 16ULL, 17ULL, 1000ULL, 4097ULL}) {
+    const Permutation order(n, 3, 1), other_round(n, 3, 2), other_seed(n, 4, 1);
+    std::vector<char> seen(n, 0);
+    std::uint64_t same_round = 0, same_seed = 0, fixed = 0;
+    for (std::uint64_t i = 0; i < n; ++i) {
+      ASSERT_LT(order(i), n);
+      ASSERT_EQ(seen[order(i)]++, 0);
+      same_round += order(i) == other_round(i) ? 1 : 0;
+      same_seed += order(i) == other_seed(i) ? 1 : 0;
+      fixed += order(i) == i ? 1 : 0;
+    }
+    if (n >= 1000) {
+      EXPECT_LT(same_round, 10U);
+      EXPECT_LT(same_seed, 10U);
+      EXPECT_LT(fixed, 10U);
+    }
+  }
 }
 
 TEST(Fim, LayoutHoldsEveryTokenAndTheRateIsKept) {

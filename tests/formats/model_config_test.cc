@@ -5,7 +5,6 @@
 
 #include <filesystem>
 #include <map>
-#include <set>
 #include <string>
 
 #include "base/file.h"
@@ -127,7 +126,6 @@ constexpr ExpectedSize kSizes[] = {
 };
 
 TEST(ModelConfig, PresetsHaveTheirExactSizes) {
-  std::set<std::string> seen;
   for (const ExpectedSize& expected : kSizes) {
     SCOPED_TRACE(expected.name);
     const ModelConfig c = preset(expected.name);
@@ -136,12 +134,17 @@ TEST(ModelConfig, PresetsHaveTheirExactSizes) {
     EXPECT_EQ(count.active, expected.active);
     EXPECT_EQ(count.mtp, expected.mtp);
     EXPECT_EQ(kv_elements_per_token(c), expected.kv);
+  }
+}
+
+TEST(ModelConfig, EveryFileOfConfigsModelsIsRead) {
+  for (const auto& entry : fs::directory_iterator(fs::path(HADAL_SOURCE_DIR) / "configs/models")) {
+    SCOPED_TRACE(entry.path().string());
+    const ModelConfig c = load_model_config(entry.path());
+    EXPECT_GT(count_parameters(c).active, 0);
     const std::string text = model_config_json(c);
     EXPECT_EQ(model_config_json(parse_model_config(text, "written")), text);
-    seen.insert(std::string(expected.name) + ".json");
   }
-  for (const auto& entry : fs::directory_iterator(fs::path(HADAL_SOURCE_DIR) / "configs/models"))
-    EXPECT_TRUE(seen.contains(entry.path().filename().string())) << entry.path();
 }
 
 TEST(ModelConfig, CountsEqualTheTensorsOfEveryFixture) {
@@ -207,47 +210,47 @@ TEST(ModelConfig, AcceptsWhatHuggingFaceWrites) {
 
 TEST(ModelConfig, RejectsWhatWouldChangeTheModel) {
   const std::vector<std::pair<std::string, std::string>> wrong = {{"index_topk", "2048"},
-                                                    {"attention_dropout", "0.1"},
-                                                    {"hidden_act", "\"gelu\""},
-                                                    {"pretraining_tp", "2"},
-                                                    {"rope_interleave", "false"},
-                                                    {"head_dim", "64"},
-                                                    {"attention_bias", "true"},
-                                                    {"mlp_bias", "true"},
-                                                    {"sliding_window", "4096"},
-                                                    {"torch_dtype", "\"float64\""},
-                                                    {"scoring_func", "\"tanh\""},
-                                                    {"topk_method", "\"best\""},
-                                                    {"model_type", "\"gpt2\""},
-                                                    {"num_key_value_heads", "2"},
-                                                    {"n_group", "3"},
-                                                    {"topk_group", "5"},
-                                                    {"num_experts_per_tok", "9"},
-                                                    {"num_experts_per_tok", "0"},
-                                                    {"qk_rope_head_dim", "7"},
-                                                    {"vocab_size", "0"},
-                                                    {"vocab_size", "-1"},
-                                                    {"vocab_size", "16777217"},
-                                                    {"hidden_size", "1e18"},
-                                                    {"hidden_size", "65537"},
-                                                    {"num_hidden_layers", "100000"},
-                                                    {"n_routed_experts", "1e9"},
-                                                    {"n_shared_experts", "100000"},
-                                                    {"rms_norm_eps", "-1"},
-                                                    {"rope_theta", "0"},
-                                                    {"initializer_range", "\"0.02\""},
-                                                    {"hidden_size", "64.5"},
-                                                    {"hidden_size", "true"},
-                                                    {"bos_token_id", "256"},
-                                                    {"eos_token_id", "[1,-1]"},
-                                                    {"architectures", R"(["A","B"])"},
-                                                    {"moe_intermediate_size", ""},
-                                                    {"max_position_embeddings", ""},
-                                                    {"kv_lora_rank", "0"},
-                                                    {"layer_types", R"(["sliding_attention"])"},
-                                                    {"moe_layer_freq", "0"},
-                                                    {"num_nextn_predict_layers", "65"},
-                                                    {"routed_scaling_factor", "1e300"}};
+                                                                  {"attention_dropout", "0.1"},
+                                                                  {"hidden_act", "\"gelu\""},
+                                                                  {"pretraining_tp", "2"},
+                                                                  {"rope_interleave", "false"},
+                                                                  {"head_dim", "64"},
+                                                                  {"attention_bias", "true"},
+                                                                  {"mlp_bias", "true"},
+                                                                  {"sliding_window", "4096"},
+                                                                  {"torch_dtype", "\"float64\""},
+                                                                  {"scoring_func", "\"tanh\""},
+                                                                  {"topk_method", "\"best\""},
+                                                                  {"model_type", "\"gpt2\""},
+                                                                  {"num_key_value_heads", "2"},
+                                                                  {"n_group", "3"},
+                                                                  {"topk_group", "5"},
+                                                                  {"num_experts_per_tok", "9"},
+                                                                  {"num_experts_per_tok", "0"},
+                                                                  {"qk_rope_head_dim", "7"},
+                                                                  {"vocab_size", "0"},
+                                                                  {"vocab_size", "-1"},
+                                                                  {"vocab_size", "16777217"},
+                                                                  {"hidden_size", "1e18"},
+                                                                  {"hidden_size", "65537"},
+                                                                  {"num_hidden_layers", "100000"},
+                                                                  {"n_routed_experts", "1e9"},
+                                                                  {"n_shared_experts", "100000"},
+                                                                  {"rms_norm_eps", "-1"},
+                                                                  {"rope_theta", "0"},
+                                                                  {"initializer_range", "\"0.02\""},
+                                                                  {"hidden_size", "64.5"},
+                                                                  {"hidden_size", "true"},
+                                                                  {"bos_token_id", "256"},
+                                                                  {"eos_token_id", "[1,-1]"},
+                                                                  {"architectures", R"(["A","B"])"},
+                                                                  {"moe_intermediate_size", ""},
+                                                                  {"max_position_embeddings", ""},
+                                                                  {"kv_lora_rank", "0"},
+                                                                  {"layer_types", R"(["sliding_attention"])"},
+                                                                  {"moe_layer_freq", "0"},
+                                                                  {"num_nextn_predict_layers", "65"},
+                                                                  {"routed_scaling_factor", "1e300"}};
   for (const auto& [key, text] : wrong) EXPECT_THAT(v3_error({{key, text}}), HasSubstr(key)) << text;
   // A group of one expert has no two best, and two groups of two cannot give five experts.
   EXPECT_THAT(v3_error({{"n_group", "8"}}), HasSubstr("two experts"));

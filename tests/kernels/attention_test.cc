@@ -210,7 +210,13 @@ TEST_P(AttentionIsa, QueriesInPiecesGiveTheSameBits) {
   ThreadPool pool(1);
   Exec ex(pool, isa);
   const Case whole{"whole", 4, 2, 48, 16, 32, {{0, 200, 0, 200}}};
-  const Case pieces{"pieces", 4, 2, 48, 16, 32, {{0, 70, 0, 70}, {70, 111, 0, 181}, {181, 19, 0, 200}}};
+  const Case pieces{"pieces",
+                    4,
+                    2,
+                    48,
+                    16,
+                    32,
+                    {{0, 70, 0, 70}, {70, 1, 0, 71}, {71, 9, 0, 80}, {80, 101, 0, 181}, {181, 19, 0, 200}}};
   Operands a(whole, dtype), b(pieces, dtype);
   a.forward(ex);
   b.forward(ex);

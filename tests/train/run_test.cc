@@ -28,7 +28,8 @@ ModelConfig small_v3(int vocab_size) {
   c.vocab_size = vocab_size, c.hidden_size = 32, c.intermediate_size = 48, c.num_hidden_layers = 2;
   c.num_attention_heads = c.num_key_value_heads = 2, c.max_position_embeddings = 64;
   c.q_lora_rank = 16, c.kv_lora_rank = 16, c.qk_nope_head_dim = 8, c.qk_rope_head_dim = 8, c.v_head_dim = 16;
-  c.n_routed_experts = 4, c.n_shared_experts = 1, c.num_experts_per_tok = 2, c.moe_intermediate_size = 16, c.first_k_dense_replace = 1;
+  c.n_routed_experts = 4, c.n_shared_experts = 1, c.num_experts_per_tok = 2, c.moe_intermediate_size = 16,
+  c.first_k_dense_replace = 1;
   c.scoring_func = "sigmoid", c.topk_method = "noaux_tc", c.norm_topk_prob = true;
   c.num_nextn_predict_layers = 1;
   c.bos_token_id = 0, c.eos_token_ids = {1};
@@ -36,18 +37,19 @@ ModelConfig small_v3(int vocab_size) {
 }
 
 /// A corpus, a tokenizer and the options of a short run.
-struct Setup {
+struct Fixture {
   TempDir dir;
   Tokenizer tokenizer{byte_tokenizer()};
   std::optional<TokenShard> shard;
   RunOptions options;
   RunInputs inputs;
 
-  explicit Setup(const std::string& precision = "bf16") {
+  explicit Fixture(const std::string& precision = "bf16") {
     std::vector<std::vector<int>> documents;
     for (int d = 0; d < 40; ++d) {
       std::string text;
-      for (int i = 0; i < 30; ++i) text += str_cat("line ", i, " of document ", d, ": ", (d * 7 + i * 3) % 11, " fish swim. ");
+      for (int i = 0; i < 30; ++i)
+        text += str_cat("line ", i, " of document ", d, ": ", (d * 7 + i * 3) % 11, " fish swim. ");
       documents.push_back(tokenizer.encode(text));
     }
     write_token_shard(dir / "tokens.shard", tokenizer.vocab_size(), documents);
@@ -84,20 +86,21 @@ struct Setup {
     }
     const auto latest = latest_checkpoint(dir / name / "checkpoints");
     if (!latest) return text + "no checkpoint";
-    for (const char* file : {"model.safetensors", "trainer_state.safetensors", "trainer_state.json"}) text += read_file(latest->path / file);
+    for (const char* file : {"model.safetensors", "trainer_state.safetensors", "trainer_state.json"})
+      text += read_file(latest->path / file);
     return text;
   }
 };
 
 TEST(Run, LearnsAndLeavesAWholeFolder) {
-  Setup s;
+  Fixture s;
   const RunResult result = s.run("a", 2);
   EXPECT_TRUE(result.finished);
   const auto lines = read_json_log(s.dir / "a" / "metrics.jsonl");
   ASSERT_EQ(lines.size(), 30U);
   EXPECT_LT(lines.back().at("main_loss").as_double(), 0.8 * lines.front().at("main_loss").as_double());
-  for (const char* file : {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json",
-                           "trainer_state.safetensors", "trainer_state.json"})
+  for (const char* file : {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+                           "generation_config.json", "trainer_state.safetensors", "trainer_state.json"})
     EXPECT_TRUE(fs::exists(result.model / file)) << file;
   EXPECT_EQ(list_checkpoints(s.dir / "a" / "checkpoints").size(), 2U);
   EXPECT_FALSE(read_json_log(s.dir / "a" / "samples.jsonl").empty());
@@ -107,7 +110,7 @@ TEST(Run, LearnsAndLeavesAWholeFolder) {
 
 TEST(Run, ThreadsChangeNoBit) {
   for (const char* precision : {"bf16", "fp8", "f32"}) {
-    Setup s(precision);
+    Fixture s(precision);
     s.options.steps = 8;
     s.run("one", 1);
     s.run("two", 2);
@@ -116,7 +119,7 @@ TEST(Run, ThreadsChangeNoBit) {
 }
 
 TEST(Run, ResumeAfterKillContinuesBitForBit) {
-  Setup s;
+  Fixture s;
   s.run("whole", 2);
   for (const int milliseconds : {60, 150, 260}) {
     const std::string name = str_cat("killed-", milliseconds);
@@ -141,7 +144,7 @@ TEST(Run, ResumeAfterKillContinuesBitForBit) {
 }
 
 TEST(Run, WrongInputsAreErrors) {
-  Setup s;
+  Fixture s;
   s.inputs.config.vocab_size = 100;
   EXPECT_THROW(s.run("a", 1), Error);
   s.inputs.config.vocab_size = s.tokenizer.vocab_size();

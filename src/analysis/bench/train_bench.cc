@@ -1,11 +1,13 @@
-#include "analysis/bench/train_bench.h"
+#include "analysis/bench/cmd_bench.h"
 
 #include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 
+#include "analysis/bench/harness.h"
 #include "base/random.h"
 #include "train/optimizer.h"
 
@@ -15,7 +17,7 @@ namespace {
 struct TrainBenchOptions {
   std::string config, precision = "bf16";
   int threads = 0, steps = 12, sequence = 256, batch = 8;
-  bool mtp = false, recompute_swiglu = false, recompute_norm = false;
+  bool json = false, mtp = false, recompute_swiglu = false, recompute_norm = false;
   OptimizerOptions optimizer;
   template <class V>
   void visit(V&& v) {
@@ -25,6 +27,7 @@ struct TrainBenchOptions {
     v("steps", steps, "timed steps");
     v("sequence", sequence, "tokens of a sequence");
     v("batch", batch, "sequences of a step");
+    v("json", json, "print one JSON object");
     v("mtp", mtp, "train the MTP modules too");
     v("recompute_swiglu", recompute_swiglu, "compute SwiGLU outputs again in backward");
     v("recompute_norm", recompute_norm, "compute RMSNorm outputs again in backward");
@@ -77,8 +80,10 @@ int bench_train(Args args) {
 
   LossPolicy policy;
   policy.loss_scale = 1.0 / (o.sequence * o.batch);
+  const auto precision_roof = o.precision == "f32" ? kernels::RoofKind::kF32 : kernels::RoofKind::kBF16;
   std::vector<double> seconds;
-  double loss = 0, split[3] = {};
+  std::vector<double> roofs;
+  double loss = 0, split = 0;
   for (int step = 0; step < o.steps + 2; ++step) {
     const Batch batch = random_batch(o, config.vocab_size, static_cast<std::uint64_t>(step));
     const auto start = std::chrono::steady_clock::now();
@@ -88,20 +93,38 @@ int bench_train(Args args) {
     optimizer.step(exec, 1e-4, norm, step + 1);
     const auto end = std::chrono::steady_clock::now();
     if (step < 2) continue;
+    roofs.push_back(kernels::measure_roof(exec, precision_roof));
     seconds.push_back(std::chrono::duration<double>(end - start).count());
-    split[0] += std::chrono::duration<double>(mid - start).count();
-    split[1] += std::chrono::duration<double>(end - mid).count();
+    split += std::chrono::duration<double>(end - mid).count();
   }
   std::sort(seconds.begin(), seconds.end());
-  const double median = seconds[seconds.size() / 2], best = seconds.front(), tokens = o.sequence * o.batch;
+  std::sort(roofs.begin(), roofs.end());
+  const double median = seconds[seconds.size() / 2], best = seconds.front(), roof = roofs[roofs.size() / 2],
+               tokens = o.sequence * o.batch;
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  const double flops = flops_per_token(config, o.sequence);
+  const double flops = flops_per_token(config, o.sequence) * tokens;
+  const BenchRow row{fmt::format("train/{}/{}/{}/t={}", std::filesystem::path(o.config).stem().string(), o.precision,
+                                 isa_name(exec.isa), pool.num_threads()),
+                     median, flops, roof};
+  if (o.json) {
+    fmt::print("{}\n", json_line(JsonObject{{"name", row.name},
+                                            {"tokens_per_second", tokens / median},
+                                            {"best_tokens_per_second", tokens / best},
+                                            {"flops_per_token", flops / tokens},
+                                            {"rate", flops / median},
+                                            {"roof", roof},
+                                            {"share", flops / median / roof},
+                                            {"adamw_seconds", split / o.steps},
+                                            {"loss", loss},
+                                            {"peak_bytes", usage.ru_maxrss * 1024}}));
+    return 0;
+  }
+  print_row(row, false);
   fmt::print(
-      "train/{}: {:.0f} tokens/s (best {:.0f}), {:.1f} ms a step ({:.1f} ms AdamW), {:.2f} MFLOP a token, {:.0f} "
-      "GFLOP/s, loss {:.4f}, peak {:.0f} MB\n",
-      o.precision, tokens / median, tokens / best, median * 1e3, split[1] / o.steps * 1e3, flops / 1e6,
-      flops * tokens / median / 1e9, loss, static_cast<double>(usage.ru_maxrss) / 1024);
+      "  {:.0f} tokens/s (best {:.0f}), {:.2f} MFLOP a token, {:.1f} ms AdamW, loss {:.4f}, peak memory {:.0f} MB\n",
+      tokens / median, tokens / best, flops / tokens / 1e6, split / o.steps * 1e3, loss,
+      static_cast<double>(usage.ru_maxrss) / 1024);
   return 0;
 }
 

@@ -11,7 +11,7 @@ namespace hadal {
 namespace {
 
 constexpr std::size_t kMaxPatternBytes = 64 << 10;
-constexpr std::uint32_t kMatchLimit = 50'000'000;  // steps of backtracking
+constexpr std::uint32_t kMatchLimit = 10'000'000;  // steps of backtracking
 constexpr std::uint32_t kHeapLimitKilobytes = 512 << 10;
 constexpr std::size_t kJitStackStart = 64 << 10, kJitStackMax = 64 << 20;
 

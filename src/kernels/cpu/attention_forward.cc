@@ -17,14 +17,16 @@
 
 #include "kernels/cpu/attention_layout.h"
 
+#include "kernels/cpu/attention_softmax.h"
+
+#include "kernels/cpu/attention_narrow.h"
+
 namespace {
 
 // Queries that share one packing of the keys: enough that packing costs a few per cent, few enough to spread the work.
 constexpr index_t kTaskLanes = 256;
-// While the sum of a query's weights 2^(x - shift) stays in this range nothing overflows and what underflows is below
-// f32 rounding, so the shift stays as it is (zero at first) and the running maximum of the textbook is not needed.
-constexpr float kMaxSum = 0x1p60F, kMinSum = 0x1p-60F;
-
+// Up to so many queries of a segment and key head the lanes are keys.
+constexpr index_t kMaxNarrow = 2 * kNarrowLanes;
 /// The online softmax of one block of queries.
 struct ForwardBlock {
   float* q = nullptr;      // [words of dk][lanes]
@@ -122,16 +124,11 @@ struct Forward {
     }
     for (int lane = 0; lane < kQueryLanes; ++lane) {
       const bool in_range = b.sum[lane] > kMinSum && b.sum[lane] < kMaxSum;
-      b.sum[lane] = sum_before[lane];
-      factor[lane] = 1;
-      if (in_range) continue;
-      float shift = top[lane];
-      if (first > 0) {
-        shift = std::max(shift, b.shift[lane] + std::log2(sum_before[lane]));
-        factor[lane] = std::exp2(b.shift[lane] - shift);
-      }
-      b.shift[lane] = shift;
-      b.sum[lane] *= factor[lane];
+      const MovedShift moved = in_range ? MovedShift{b.shift[lane], 1.0F}
+                                        : moved_shift(top[lane], b.shift[lane], sum_before[lane], first > 0);
+      b.shift[lane] = moved.shift;
+      b.sum[lane] = sum_before[lane] * moved.factor;
+      factor[lane] = moved.factor;
     }
     if (first == 0) return;
     for (index_t u = 0; u < keys.dv; ++u)
@@ -181,17 +178,21 @@ struct Forward {
 };
 
 struct ForwardTask {
-  index_t segment, key_head, first_block, end_block;
+  index_t segment, key_head;
+  index_t begin, end;  // blocks of queries; narrow: queries
+  bool narrow;
 };
 
 std::vector<ForwardTask> forward_tasks(const AttentionInputs& in) {
   constexpr index_t kBlocks = kTaskLanes / kQueryLanes;
   std::vector<ForwardTask> tasks;
   for (index_t s = 0; s < static_cast<index_t>(in.segments.size()); ++s) {
-    const index_t blocks = QueryLanes(in.segments[static_cast<std::size_t>(s)], in.q.heads / in.k.heads).num_blocks();
+    const QueryLanes lanes(in.segments[static_cast<std::size_t>(s)], in.q.heads / in.k.heads);
+    const bool narrow = lanes.count <= kMaxNarrow;
+    const index_t step = narrow ? kNarrowLanes : kBlocks;
     // The last queries see most keys: they go first, so that the end of the loop is evenly filled.
-    for (index_t end = blocks; end > 0; end -= std::min(end, kBlocks))
-      for (index_t h = 0; h < in.k.heads; ++h) tasks.push_back({s, h, std::max<index_t>(end - kBlocks, 0), end});
+    for (index_t end = narrow ? lanes.count : lanes.num_blocks(); end > 0; end -= std::min(end, step))
+      for (index_t h = 0; h < in.k.heads; ++h) tasks.push_back({s, h, std::max<index_t>(end - step, 0), end, narrow});
   }
   return tasks;
 }
@@ -205,7 +206,7 @@ void run_task(Exec& ex, int worker, Heads out, View lse_HT, const AttentionInput
                   .v_stride = round_up(in.v.dim, kLanes),
                   .dk_words = words_of<W>(in.q.dim),
                   .dv = in.v.dim};
-  std::vector<ForwardBlock> blocks(static_cast<std::size_t>(task.end_block - task.first_block));
+  std::vector<ForwardBlock> blocks(static_cast<std::size_t>(task.end - task.begin));
   float* weights = nullptr;
   const auto carve = [&](Carver carver) {
     keys.k = carver.take(kKeyBlock * keys.k_stride + kSlack);
@@ -222,23 +223,23 @@ void run_task(Exec& ex, int worker, Heads out, View lse_HT, const AttentionInput
   const Forward<W> forward{in, segment, task.key_head, lanes, in.scale * kLog2E, weights};
   const RowSource<T> key_rows = key_source<T>(in, segment, task.key_head),
                      value_rows = value_source<T>(in, segment, task.key_head);
-  const index_t num_keys = lanes.keys_seen_by_block(task.end_block - 1);
+  const index_t num_keys = lanes.keys_seen_by_block(task.end - 1);
   const auto prefetch_keys = [&](index_t first) {
     const index_t num = std::min(kKeyBlock, num_keys - first);
     prefetch_rows(key_rows.from_row(first), num);
     prefetch_rows(value_rows.from_row(first), num);
   };
-  prefetch_block(in.q, segment, task.key_head, lanes, task.first_block);
+  prefetch_block(in.q, segment, task.key_head, lanes, task.begin);
   prefetch_keys(0);
   for (index_t first = 0; first < num_keys; first += kKeyBlock) {
     keys.num = std::min(kKeyBlock, num_keys - first);
     pack_rows<W>(keys.k, keys.k_stride, key_rows.from_row(first), keys.num, round_up(keys.num, kTileKeys));
     pack_along_rows<W>(keys.v, keys.v_stride, value_rows.from_row(first), keys.num);
     if (first + kKeyBlock < num_keys) prefetch_keys(first + kKeyBlock);
-    for (index_t block = task.first_block; block < task.end_block; ++block) {
-      const ForwardBlock& b = blocks[static_cast<std::size_t>(block - task.first_block)];
+    for (index_t block = task.begin; block < task.end; ++block) {
+      const ForwardBlock& b = blocks[static_cast<std::size_t>(block - task.begin)];
       if (first == 0) {
-        prefetch_block(in.q, segment, task.key_head, lanes, block + 1 < task.end_block ? block + 1 : -1);
+        prefetch_block(in.q, segment, task.key_head, lanes, block + 1 < task.end ? block + 1 : -1);
         forward.begin(b, block);
       }
       const index_t seen = lanes.keys_seen_by_block(block);
@@ -255,7 +256,12 @@ template <class W>
 void run_forward(Exec& ex, Heads out, View lse_HT, const AttentionInputs& in) {
   const std::vector<ForwardTask> tasks = forward_tasks(in);
   ex.pool.parallel_for(static_cast<index_t>(tasks.size()), [&](index_t task, int worker) {
-    run_task<W>(ex, worker, out, lse_HT, in, tasks[static_cast<std::size_t>(task)]);
+    const ForwardTask& t = tasks[static_cast<std::size_t>(task)];
+    if (t.narrow)
+      run_narrow<W>(ex, worker, out, lse_HT, in, in.segments[static_cast<std::size_t>(t.segment)], t.key_head, t.begin,
+                    t.end - t.begin);
+    else
+      run_task<W>(ex, worker, out, lse_HT, in, t);
   });
 }
 

@@ -1,16 +1,26 @@
-// Grouped products out[m, n] (write) a[m, k] b[k, n] over packed blocks. Include after gemm_pack.h and gemm_plan.h.
+// Grouped products out[m, n] (write) a[m, k] b[k, n]. Include after gemm_pack.h and gemm_plan.h.
+//
+// First the left operand is brought into a form that tiles can read, where it is not in one already; then each task
+// packs the part of the right operand that it needs and multiplies.
 #ifndef HADAL_KERNELS_CPU_GEMM_DRIVER_H_
 #define HADAL_KERNELS_CPU_GEMM_DRIVER_H_
 
 /// x w^T, dy w and dy^T x: the reduced axis runs along the rows of both operands, of the left one, or of none.
 enum class Form : std::uint8_t { kNt, kNn, kTn };
 
-/// Words of the reduced axis that are packed at a time: a block of 256 columns fills half of a 1 MiB L2 cache.
-inline constexpr index_t kBlockWords = 512;
+/// Words of the reduced axis that are packed at a time.
+inline constexpr index_t kBlockWords = 1024;
 
-/// Where a group finds the scales of FP8: one for each row (or column) and each 128 values of the reduced axis.
+/// The blocks of a reduced axis, a function of its length alone.
+template <class T>
+EvenSplit split_reduced(index_t values) {
+  const index_t blocks = std::max<index_t>(1, divide_up(words_of<T>(values), kBlockWords));
+  return EvenSplit(values, divide_up(divide_up(values, blocks), kFp8Tile) * kFp8Tile, kFp8Tile);
+}
+
+/// Where a group finds the scales of FP8: one for each row (or column) and each kFp8Tile values of the reduced axis.
 struct GroupScales {
-  const float* left = nullptr;  // none: nullptr
+  const float* left = nullptr;
   index_t left_row = 0, left_tile = 0;
   const float* right = nullptr;
   index_t right_tile = 0, right_step = 0, right_width = 1;  // `right_width` columns share a scale
@@ -20,161 +30,241 @@ template <class T>
 struct Group {
   const T* a = nullptr;
   const T* b = nullptr;
-  index_t row = 0;  // of the output
-  index_t k = 0;    // values
+  index_t row = 0;       // of the output
+  index_t m = 0, k = 0;  // rows and reduced values
   GroupScales scales;
+  // The left operand as tiles read it: rows of words, or strips over the whole reduced axis.
+  const std::byte* left = nullptr;
+  index_t left_stride = 0;  // bytes between rows, or between strips
 };
 
 template <class T, Form kForm>
 class Driver {
  public:
-  Driver(View out, index_t a_stride, index_t b_stride, Write write)
-      : out_(out), a_stride_(a_stride), b_stride_(b_stride), write_(write) {}
+  Driver(Exec& ex, View out, index_t a_stride, index_t b_stride, Write write)
+      : ex_(ex), out_(out), a_stride_(a_stride), b_stride_(b_stride), write_(write) {}
 
-  void run(const Group<T>& group, const Task& task, Exec& ex, int worker) const {
-    const index_t blocks = std::max<index_t>(1, divide_up(words_of<T>(group.k), kBlockWords));
-    const EvenSplit split(group.k, divide_up(divide_up(group.k, blocks), kFp8Tile) * kFp8Tile, kFp8Tile);
-    Work w{group, task};
-    w.most_words = words_of<T>(split.size(0));
-    for (index_t i = 1; i < split.parts; ++i) w.most_words = std::max(w.most_words, words_of<T>(split.size(i)));
-    const index_t padded = divide_up(task.columns, kLanes) * kLanes;
-    const bool sums = out_.dtype == DType::kBF16 && (split.parts > 1 || (kScaled && group.k > kFp8Tile));
-    const index_t b_bytes = w.most_words * padded * 4;
-    const index_t a_bytes = kSlab * (kForm == Form::kTn ? strip_pitch(w.most_words) / kStrip + 64 : w.most_words * 4);
-    const index_t sum_bytes = sums ? task.rows * padded * 4 : 0;
-    const index_t scale_bytes = kScaled ? divide_up(kBlockWords * kValues<T>, kFp8Tile) * padded * 4 : 0;
-    w.b = ex.scratch(worker, b_bytes + a_bytes + sum_bytes + scale_bytes);
-    w.a = w.b + b_bytes;
-    w.sums = sums ? reinterpret_cast<float*>(w.a + a_bytes) : nullptr;
-    w.sums_stride = padded;
-    for (index_t i = 0; i < split.parts; ++i) {
-      w.k = split.first(i), w.values = split.size(i);
-      w.first = i == 0, w.last = i + 1 == split.parts;
-      run_block(w);
+  void run(std::span<Group<T>> groups) {
+    std::vector<GroupShape> shapes;
+    index_t words = 0;
+    for (const Group<T>& g : groups) {
+      shapes.push_back({g.m, g.k});
+      words = std::max(words, std::min(words_of<T>(g.k), kBlockWords));
     }
+    prepare_left(groups);
+    const std::vector<Task> tasks = plan_tasks(shapes, out_.cols, words, ex_.pool.num_threads());
+    ex_.pool.parallel_for(static_cast<index_t>(tasks.size()), [&](index_t i, int worker) {
+      const Task& task = tasks[static_cast<std::size_t>(i)];
+      run_task(groups[static_cast<std::size_t>(task.group)], task, worker);
+    });
   }
 
  private:
   static constexpr bool kScaled = std::is_same_v<T, e4m3>;
-  static constexpr bool kPacked = kForm == Form::kTn;
-  static constexpr index_t kSlab = kPacked ? 60 : 12;  // rows of the left operand that are prepared at a time
+  static constexpr bool kStrips = kForm == Form::kTn;
+  static constexpr index_t kSlab = 12;  // rows that are multiplied by all columns of a task before the next ones
+
+  void prepare_left(std::span<Group<T>> groups) {
+    struct Part {
+      const Group<T>& group;
+      std::byte* to;
+      index_t row, rows, k, values;
+    };
+    std::vector<Part> parts;
+    index_t bytes = 0;
+    for (Group<T>& g : groups) {
+      if (!kStrips && kAsStored<T> && g.k % kValues<T> == 0) {
+        g.left = reinterpret_cast<const std::byte*>(g.a);
+        g.left_stride = a_stride_ * static_cast<index_t>(sizeof(T));
+      } else {
+        // An odd number of cache lines apart, so that rows or strips do not compete for the same sets.
+        g.left_stride = (divide_up(words_of<T>(g.k) * (kStrips ? kStrip : 1), 16) | 1) * 64;
+        bytes += divide_up(g.m, kStrip) * (kStrips ? 1 : kStrip) * g.left_stride;
+      }
+    }
+    if (bytes == 0) return;
+    std::byte* to = ex_.scratch(-1, bytes);
+    for (Group<T>& g : groups) {
+      if (g.left != nullptr) continue;
+      g.left = to;
+      const index_t part_rows = kStrips ? 40 * kStrip : 32, part_values = kStrips ? 256 : std::max<index_t>(g.k, 1);
+      for (index_t row = 0; row < g.m; row += part_rows)
+        for (index_t k = 0; k < g.k; k += part_values)
+          parts.push_back({g, to, row, std::min(part_rows, g.m - row), k, std::min(part_values, g.k - k)});
+      to += divide_up(g.m, kStrip) * (kStrips ? 1 : kStrip) * g.left_stride;
+    }
+    ex_.pool.parallel_for(static_cast<index_t>(parts.size()), [&](index_t i, int) {
+      const Part& p = parts[static_cast<std::size_t>(i)];
+      const index_t stride = p.group.left_stride;
+      if constexpr (kStrips) {
+        std::byte* strips = p.to + p.row / kStrip * stride + p.k / kValues<T> * kStrip * 4;
+        pack_strips(strips, stride, p.rows, p.group.a + p.k * a_stride_ + p.row, a_stride_, p.values);
+      } else {
+        for (index_t r = p.row; r < p.row + p.rows; ++r)
+          widen_row(p.to + r * stride, p.group.a + r * a_stride_, p.values, stride / 4);
+      }
+    });
+  }
 
   struct Work {
     const Group<T>& group;
     const Task& task;
-    index_t most_words = 0;
     std::byte* b = nullptr;
-    std::byte* a = nullptr;
-    float* sums = nullptr;
-    index_t sums_stride = 0;
+    float* scales = nullptr;    // of the columns, `padded` for each tile of the block
+    float* sums = nullptr;      // of earlier blocks; none when the output itself holds them
+    index_t padded = 0;         // columns, and the stride of scales and sums
     index_t k = 0, values = 0;  // the block of the reduced axis
     bool first = false, last = false;
   };
 
-  void run_block(const Work& w) const {
+  void run_task(const Group<T>& group, const Task& task, int worker) const {
+    const EvenSplit split = split_reduced<T>(group.k);
+    index_t most_words = 0;
+    for (index_t i = 0; i < split.parts; ++i) most_words = std::max(most_words, words_of<T>(split.size(i)));
+    Work w{group, task};
+    w.padded = divide_up(task.columns, kLanes) * kLanes;
+    const index_t b_bytes = most_words * w.padded * 4;
+    const index_t scale_bytes = kScaled ? divide_up(most_words * kValues<T>, kFp8Tile) * w.padded * 4 : 0;
+    const bool sums = out_.dtype == DType::kBF16 && (split.parts > 1 || (kScaled && group.k > kFp8Tile));
+    w.b = ex_.scratch(worker, b_bytes + scale_bytes + (sums ? task.rows * w.padded * 4 : 0));
+    w.scales = reinterpret_cast<float*>(w.b + b_bytes);
+    w.sums = sums ? reinterpret_cast<float*>(w.b + b_bytes + scale_bytes) : nullptr;
+    for (index_t i = 0; i < split.parts; ++i) {
+      w.k = split.first(i), w.values = split.size(i);
+      w.first = i == 0, w.last = i + 1 == split.parts;
+      pack_right(w);
+      for (index_t r = 0; r < task.rows; r += kSlab) multiply_slab(w, r, std::min(kSlab, task.rows - r));
+    }
+  }
+
+  void pack_right(const Work& w) const {
     const index_t words = words_of<T>(w.values);
     for (index_t c = 0; c < w.task.columns; c += kPanel) {
       const index_t columns = std::min<index_t>(kPanel, w.task.columns - c), n = w.task.column + c;
       std::byte* panel = w.b + c * words * 4;
-      if constexpr (kForm == Form::kNt)
+      if constexpr (kForm == Form::kNt) {
         pack_transposed(panel, columns, w.group.b + n * b_stride_ + w.k, b_stride_, w.values);
-      else
+      } else {
         pack_rows(panel, columns, w.group.b + w.k * b_stride_ + n, b_stride_, w.values);
+      }
     }
-    for (index_t r = 0; r < w.task.rows; r += kSlab) run_slab(w, r, std::min(kSlab, w.task.rows - r));
+    if constexpr (kScaled) {
+      const GroupScales& s = w.group.scales;
+      for (index_t tile = 0; tile < divide_up(w.values, kFp8Tile); ++tile) {
+        const float* scales = s.right + (w.k / kFp8Tile + tile) * s.right_tile;
+        for (index_t c = 0; c < w.padded; ++c)
+          w.scales[tile * w.padded + c] =
+              c < w.task.columns ? scales[(w.task.column + c) / s.right_width * s.right_step] : 0.0F;
+      }
+    }
   }
 
-  /// Rows [r, r + rows) of the task, all columns.
-  void run_slab(const Work& w, index_t r, index_t rows) const {
-    const index_t words = words_of<T>(w.values);
+  /// Rows [r, r + rows) of the task times all its columns.
+  void multiply_slab(const Work& w, index_t r, index_t rows) const {
+    const index_t words = words_of<T>(w.values), first = w.task.row + r, stride = w.group.left_stride;
+    const std::byte* left = kStrips ? w.group.left + first / kStrip * stride + w.k / kValues<T> * kStrip * 4
+                                    : w.group.left + first * stride + w.k / kValues<T> * 4;
     Tile t;
-    t.words = words;
-    if constexpr (kPacked) {
-      pack_strips(w.a, rows, w.group.a + w.k * a_stride_ + w.task.row + r, a_stride_, w.values);
-      t.a = w.a;
-      t.a_stride = strip_pitch(words);
-    } else {
-      const T* from = w.group.a + (w.task.row + r) * a_stride_ + w.k;
-      if (kAsStored<T> && w.values % kValues<T> == 0) {
-        t.a = reinterpret_cast<const std::byte*>(from);
-        t.a_stride = a_stride_ * static_cast<index_t>(sizeof(T));
-      } else {
-        for (index_t i = 0; i < rows; ++i) widen_row(w.a + i * words * 4, from + i * a_stride_, w.values, words);
-        t.a = w.a;
-        t.a_stride = words * 4;
-      }
-    }
-    const std::byte* slab = t.a;
+    t.a_stride = stride;
     for (index_t c = 0; c < w.task.columns; c += kPanel) {
       t.columns = std::min<index_t>(kPanel, w.task.columns - c);
-      t.b = w.b + c * words * 4;
       const int vecs = static_cast<int>(divide_up(t.columns, kLanes));
+      const std::byte* panel = w.b + c * words * 4;
       for (index_t i = 0, step; i < rows; i += step) {
         step = tile_step(rows - i, tile_rows(vecs));
-        t.a = kPacked ? slab + i / kStrip * t.a_stride : slab + i * t.a_stride;
-        place(w, t, r + i, c);
-        tile_function<Word<T>, kPacked>(step, vecs)(t);
+        t.a = left + (kStrips ? i / kStrip : i) * stride;
+        t.next_a = c == 0 ? t.a + (kStrips ? kSlab / kStrip : kSlab) * stride : t.a;
+        const TileFunction multiply = tile_function<Word<T>, kStrips>(step, vecs);
+        if constexpr (!kScaled) {
+          t.b = panel, t.words = words;
+          place(w, t, r + i, c, w.first, w.last);
+          multiply(t);
+        } else {
+          multiply_scaled(w, t, r + i, c, panel, vecs, multiply);
+        }
       }
+    }
+  }
+
+  /// A tile of FP8: the sums of each kFp8Tile values are scaled and added up in f32.
+  void multiply_scaled(const Work& w, Tile& t, index_t r, index_t c, const std::byte* panel, int vecs,
+                       TileFunction multiply) const {
+    const GroupScales& s = w.group.scales;
+    const std::byte* left = t.a;
+    const index_t tiles = std::max<index_t>(1, divide_up(w.values, kFp8Tile));
+    for (index_t tile = 0; tile < tiles; ++tile) {
+      const index_t word = tile * kFp8Tile / kValues<T>;
+      t.words = std::min(words_of<T>(w.values) - word, kFp8Tile / kValues<T>);
+      t.a = left + word * (kStrips ? kStrip : 1) * 4;
+      t.next_a = t.a;
+      t.b = panel + word * vecs * kLanes * 4;
+      t.row_scale = s.left + (w.task.row + r) * s.left_row + (w.k / kFp8Tile + tile) * s.left_tile;
+      t.row_scale_stride = s.left_row;
+      t.column_scale = w.scales + tile * w.padded + c;
+      place(w, t, r, c, w.first && tile == 0, w.last && tile + 1 == tiles);
+      multiply(t);
     }
   }
 
   /// Rows of the next tile when `left` are left: full tiles, then nearly equal ones where rows can be cut anywhere.
   static index_t tile_step(index_t left, index_t full) {
-    if (left >= full && (kPacked || left >= 2 * full || left == full)) return full;
-    if (kPacked) return std::min<index_t>(left, kStrip);
-    return left <= kStrip ? left : std::min<index_t>(kStrip, (left + 1) / 2);
+    if (left >= full && (kStrips || left >= 2 * full || left == full)) return full;
+    if (kStrips || left <= kStrip) return std::min<index_t>(left, kStrip);
+    return std::min<index_t>(kStrip, (left + 1) / 2);
   }
 
-  /// Where the sums of the tile at row r, column c of the task go.
-  void place(const Work& w, Tile& t, index_t r, index_t c) const {
-    const bool to_sums = w.sums != nullptr && !w.last;
-    float* sums = w.sums == nullptr ? nullptr : w.sums + r * w.sums_stride + c;
-    const index_t offset = (w.group.row + w.task.row + r) * out_.stride + w.task.column + c;
-    t.bf16_out = out_.dtype == DType::kBF16 && !to_sums;
+  /// Where the sums of the tile at row r, column c of the task go; first, last: of the sums of an output.
+  void place(const Work& w, Tile& t, index_t r, index_t c, bool first, bool last) const {
+    const bool bf16_out = out_.dtype == DType::kBF16, to_sums = w.sums != nullptr && !last;
+    float* sums = w.sums == nullptr ? nullptr : w.sums + r * w.padded + c;
+    t.bf16_out = bf16_out && !to_sums;
     t.bf16_add = t.bf16_out && write_ == Write::kAdd;
-    t.before = nullptr;
-    if (to_sums) {
-      t.out = sums, t.out_stride = w.sums_stride;
-    } else {
-      t.out = out_.data + offset * (out_.dtype == DType::kBF16 ? 2 : 4), t.out_stride = out_.stride;
+    t.out = sums, t.out_stride = w.padded;
+    if (!to_sums) {
+      const index_t offset = (w.group.row + w.task.row + r) * out_.stride + w.task.column + c;
+      t.out = out_.data + offset * (bf16_out ? 2 : 4), t.out_stride = out_.stride;
     }
-    if (out_.dtype == DType::kF32) {
-      if (!w.first || write_ == Write::kAdd) t.before = static_cast<const float*>(t.out), t.before_stride = out_.stride;
-    } else if (!w.first) {
-      t.before = sums, t.before_stride = w.sums_stride;
+    t.before = nullptr;
+    if (bf16_out) {
+      if (!first) t.before = sums, t.before_stride = w.padded;
+    } else if (!first || write_ == Write::kAdd) {
+      t.before = static_cast<const float*>(t.out), t.before_stride = out_.stride;
     }
   }
 
+  Exec& ex_;
   View out_;
   index_t a_stride_, b_stride_;
   Write write_;
 };
 
-/// All groups: nt and nn have rows [offsets[e], offsets[e + 1]) of the left operand each, tn reduces over them.
+/// All groups: in nt and nn, group e has rows [offsets[e], offsets[e + 1]) of the left operand; tn reduces over them.
+template <class T, Form kForm>
+std::vector<Group<T>> make_groups(View out, Mat<const T> a, Mat<const T> b, std::span<const index_t> offsets,
+                                  Write write) {
+  std::vector<Group<T>> groups(offsets.size() - 1);
+  for (std::size_t e = 0; e < groups.size(); ++e) {
+    Group<T>& g = groups[e];
+    const index_t first = offsets[e], count = offsets[e + 1] - first, i = static_cast<index_t>(e);
+    g.a = a.data + first * a.stride;
+    if (kForm == Form::kTn) {
+      g.b = b.data + first * b.stride;
+      g.row = i * a.cols, g.m = a.cols, g.k = count;
+    } else {
+      g.b = b.data + i * (kForm == Form::kNt ? out.cols : a.cols) * b.stride;
+      g.row = first, g.m = count, g.k = a.cols;
+    }
+    if (g.k == 0 && write == Write::kAdd) g.m = 0;  // nothing to add
+  }
+  return groups;
+}
+
 template <class T, Form kForm>
 void multiply_groups(Exec& ex, View out, Mat<const T> a, Mat<const T> b, std::span<const index_t> offsets,
                      Write write) {
-  const auto num_groups = offsets.size() - 1;
-  std::vector<Group<T>> groups(num_groups);
-  std::vector<GroupShape> shapes(num_groups);
-  for (std::size_t e = 0; e < num_groups; ++e) {
-    const index_t first = offsets[e], count = offsets[e + 1] - first, i = static_cast<index_t>(e);
-    if (kForm == Form::kTn) {
-      groups[e] = {a.data + first * a.stride, b.data + first * b.stride, i * a.cols, count, {}};
-      shapes[e] = {count == 0 && write == Write::kAdd ? 0 : a.cols, count};
-    } else {
-      const index_t matrix = kForm == Form::kNt ? out.cols : a.cols;
-      groups[e] = {a.data + first * a.stride, b.data + i * matrix * b.stride, first, a.cols, {}};
-      shapes[e] = {count, a.cols};
-    }
-  }
   if (out.cols == 0) return;
-  const Driver<T, kForm> driver(out, a.stride, b.stride, write);
-  const std::vector<Task> tasks = plan_tasks(shapes, out.cols, ex.pool.num_threads());
-  ex.pool.parallel_for(static_cast<index_t>(tasks.size()), [&](index_t i, int worker) {
-    const Task& task = tasks[static_cast<std::size_t>(i)];
-    driver.run(groups[static_cast<std::size_t>(task.group)], task, ex, worker);
-  });
+  std::vector<Group<T>> groups = make_groups<T, kForm>(out, a, b, offsets, write);
+  Driver<T, kForm>(ex, out, a.stride, b.stride, write).run(groups);
 }
 
 #endif  // HADAL_KERNELS_CPU_GEMM_DRIVER_H_

@@ -1,7 +1,8 @@
 // Rearranges operands into what gemm_tile.h reads, widening bf16 (below AVX-512) and E4M3 on the way. Include after it.
 //
 // A packed panel of the right operand is [words][columns], columns a multiple of kLanes, missing ones zero. A packed
-// strip of the left operand is [words][kStrip]. With pairs as words, an odd last value is paired with zero.
+// strip of the left operand is [words][kStrip], missing rows zero. With pairs as words, an odd last value is paired
+// with zero.
 #ifndef HADAL_KERNELS_CPU_GEMM_PACK_H_
 #define HADAL_KERNELS_CPU_GEMM_PACK_H_
 
@@ -206,34 +207,36 @@ void pack_rows(std::byte* dst, index_t columns, const T* src, index_t stride, in
   }
 }
 
-/// Bytes from one packed strip to the next. Stores of pack_strips are wider than a strip, so there is some slack.
-constexpr index_t strip_pitch(index_t words) {
-  return (words * kStrip * 4 + 8 + 63) / 64 * 64;
-}
-
 /// Eight values as f32; those beyond `left` read as zero.
 template <class T>
-HADAL_INLINE void widen_eight(std::byte* dst, const T* src, index_t left) {
+HADAL_INLINE void widen_eight(float* dst, const T* src, index_t left) {
   T cut[8] = {};
   if (left < 8) {
     for (index_t i = 0; i < left; ++i) cut[i] = src[i];
     src = cut;
   }
-  if constexpr (std::is_same_v<T, float>)
+  if constexpr (std::is_same_v<T, float>) {
     __builtin_memcpy(dst, src, 32);
-  else if constexpr (kLanes <= 8)
-    for (index_t i = 0; i < 8; i += kLanes) store(reinterpret_cast<float*>(dst) + i, load(src + i));
+  } else if constexpr (kLanes <= 8) {
+    for (index_t i = 0; i < 8; i += kLanes) store(dst + i, load(src + i));
+  }
 }
 
-/// Packs ceil(rows / kStrip) strips, strip_pitch apart, from a source whose rows run along the rows of the tile: word k
-/// of row m comes from src[values of k][m]. Each store runs into the place of the next word, which comes later.
+/// Packs ceil(rows / kStrip) strips, `pitch` bytes apart, from a source whose rows run along the rows of the tile: word
+/// k of row m comes from src[values of k][m]. Missing rows of the last strip are zero.
 template <class T>
-void pack_strips(std::byte* dst, index_t rows, const T* src, index_t stride, index_t values) {
-  const index_t words = words_of<T>(values), pitch = strip_pitch(words);
+void pack_strips(std::byte* dst, index_t pitch, index_t rows, const T* src, index_t stride, index_t values) {
+  const index_t words = words_of<T>(values);
   for (index_t k = 0; k < words; ++k, dst += kStrip * 4) {
+    // A store of eight words runs into the place of the next word, which is written later; the last one is cut.
+    const bool last = k + 1 == words;
     if constexpr (std::is_same_v<Word<T>, float>) {
       const T* from = src + k * stride;
-      for (index_t m = 0, s = 0; m < rows; m += kStrip, ++s) widen_eight(dst + s * pitch, from + m, rows - m);
+      for (index_t m = 0, s = 0; m < rows; m += kStrip, ++s) {
+        float eight[8];
+        widen_eight(eight, from + m, rows - m);
+        __builtin_memcpy(dst + s * pitch, eight, last ? kStrip * 4 : 32);
+      }
     } else {
 #if defined(HADAL_ISA_IS_avx512)
       const T* even = src + 2 * k * stride;
@@ -244,8 +247,12 @@ void pack_strips(std::byte* dst, index_t rows, const T* src, index_t stride, ind
         interleave(load_bf16(even + m, mask), load_bf16(even + stride + m, 2 * k + 1 < values ? mask : 0), low, high);
         for (int i = 0; i < 5 && m + i * kStrip < rows; ++i, ++s) {
           const __m512i index = _mm512_add_epi32(lanes, _mm512_set1_epi32(i * kStrip));
-          const __m512i strip = _mm512_permutex2var_epi32(low, index, high);
-          _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst + s * pitch), _mm512_castsi512_si256(strip));
+          const __m256i strip = _mm512_castsi512_si256(_mm512_permutex2var_epi32(low, index, high));
+          if (last) {
+            _mm256_mask_storeu_epi32(dst + s * pitch, 0x3F, strip);
+          } else {
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst + s * pitch), strip);
+          }
         }
       }
 #endif

@@ -26,10 +26,11 @@ struct EvenSplit {
   index_t size(index_t part) const { return first(part + 1) - first(part); }
 };
 
-/// Rows and columns of a task. Packing of the right operand is repeated for each block of rows, and reading (or
-/// packing) of the left one for each block of columns, so blocks shrink only as far as the threads need.
+/// The most rows and columns of a task. Packing of the right operand is repeated for each block of rows, which costs
+/// about as much as multiplying ten of them; reading of the left one is repeated for each block of columns, and costs
+/// little. So tasks are first made narrow, then low, and no more than the threads need.
 struct BlockSize {
-  index_t rows = 512, columns = 256;
+  index_t rows = 2048, columns = 256;
 };
 
 inline index_t count_tasks(std::span<const GroupShape> groups, index_t n, BlockSize block) {
@@ -39,28 +40,31 @@ inline index_t count_tasks(std::span<const GroupShape> groups, index_t n, BlockS
   return tasks * EvenSplit(n, block.columns, kPanel).parts;
 }
 
-inline BlockSize choose_block(std::span<const GroupShape> groups, index_t n, int threads) {
-  constexpr index_t kLeastRows = 48;
+/// `words`: of a block of the reduced axis. A packed block of the right operand fills at most half of a 1 MiB L2 cache.
+inline BlockSize choose_block(std::span<const GroupShape> groups, index_t n, index_t words, int threads) {
+  constexpr index_t kCacheWords = 128 * 1024, kLeastRows = 48, kLeastColumns = std::max(kPanel, 64);
   BlockSize block;
-  block.columns = std::min(block.columns, divide_up(n, kPanel) * kPanel);
+  const index_t fitting = std::max(kCacheWords / std::max<index_t>(words, 1) / kPanel * kPanel, kLeastColumns);
+  block.columns = std::min({block.columns, fitting, divide_up(n, kPanel) * kPanel});
   if (threads == 1) return block;
   index_t most_rows = 0;
   for (const GroupShape& g : groups) most_rows = std::max(most_rows, g.m);
   block.rows = std::min(block.rows, divide_up(most_rows, kStrip) * kStrip);
-  while (count_tasks(groups, n, block) < 2 * threads) {
-    const bool can_rows = block.rows >= 2 * kLeastRows, can_columns = block.columns > kPanel;
-    if (!can_rows && !can_columns) break;
-    if (can_columns && (!can_rows || 2 * block.columns >= block.rows))
+  while (true) {
+    const index_t tasks = count_tasks(groups, n, block);
+    if (tasks < 4 * threads && block.columns > kLeastColumns) {
       block.columns = divide_up(block.columns / 2, kPanel) * kPanel;
-    else
+    } else if (tasks < 2 * threads && block.rows >= 2 * kLeastRows) {
       block.rows = divide_up(block.rows / 2, kStrip) * kStrip;
+    } else {
+      return block;
+    }
   }
-  return block;
 }
 
 /// The tasks, largest first so that none is left for the end.
-inline std::vector<Task> plan_tasks(std::span<const GroupShape> groups, index_t n, int threads) {
-  const BlockSize block = choose_block(groups, n, threads);
+inline std::vector<Task> plan_tasks(std::span<const GroupShape> groups, index_t n, index_t words, int threads) {
+  const BlockSize block = choose_block(groups, n, words, threads);
   const EvenSplit columns(n, block.columns, kPanel);
   std::vector<Task> tasks;
   tasks.reserve(static_cast<std::size_t>(count_tasks(groups, n, block)));

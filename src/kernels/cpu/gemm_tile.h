@@ -54,6 +54,7 @@ struct Tile {
   index_t a_stride = 0;          // bytes between rows, or between strips
   const std::byte* b = nullptr;  // packed panel: [words][vectors of the tile]
   index_t words = 0;
+  const std::byte* next_a = nullptr;  // rows that will be multiplied soon, laid out as `a`: fetched into the cache
 
   // out = [out, when bf16_add +] [before +] sum [* row_scale[r] * column_scale[c]]
   void* out = nullptr;
@@ -77,6 +78,11 @@ HADAL_INLINE void store_rounded(bf16* p, Vec v) {
 #endif
 }
 
+template <class T>
+HADAL_INLINE Vec load_lanes(const T* p, index_t lanes) {
+  return lanes == kLanes ? load(p) : load_first(p, lanes);
+}
+
 /// Any way to write the sums, also of a cut tile: acc[rows][vecs].
 [[gnu::noinline]] inline void finish_any(const Tile& t, const Vec* acc, int rows, int vecs) {
   for (int r = 0; r < rows; ++r) {
@@ -85,16 +91,22 @@ HADAL_INLINE void store_rounded(bf16* p, Vec v) {
       const index_t lanes = std::min<index_t>(kLanes, t.columns - column);
       Vec sum = acc[r * vecs + v];
       if (t.row_scale != nullptr) sum *= splat(t.row_scale[r * t.row_scale_stride]) * load(t.column_scale + column);
-      if (t.before != nullptr) sum += load_first(t.before + r * t.before_stride + column, lanes);
+      if (t.before != nullptr) sum += load_lanes(t.before + r * t.before_stride + column, lanes);
       if (t.bf16_out) {
         bf16* out = static_cast<bf16*>(t.out) + r * t.out_stride + column;
-        if (t.bf16_add) sum += load_first(out, lanes);
-        if (lanes == kLanes)
+        if (t.bf16_add) sum += load_lanes(out, lanes);
+        if (lanes == kLanes) {
           store_rounded(out, sum);
-        else
+        } else {
           store_first(out, sum, lanes);
+        }
       } else {
-        store_first(static_cast<float*>(t.out) + r * t.out_stride + column, sum, lanes);
+        float* out = static_cast<float*>(t.out) + r * t.out_stride + column;
+        if (lanes == kLanes) {
+          store(out, sum);
+        } else {
+          store_first(out, sum, lanes);
+        }
       }
     }
   }
@@ -122,7 +134,7 @@ HADAL_INLINE void finish_whole(const Tile& t, const Vec (&acc)[kRows][kVecs]) {
 template <int kRows, int kVecs>
 HADAL_INLINE void finish(const Tile& t, const Vec (&acc)[kRows][kVecs]) {
   const bool before = t.before != nullptr, scaled = t.row_scale != nullptr;
-  if (t.columns < kVecs * kLanes || (t.bf16_out && (t.bf16_add || before || scaled)) || (scaled && !before)) {
+  if (t.columns < kVecs * kLanes || (t.bf16_out && (t.bf16_add || scaled)) || (scaled && !before)) {
     Vec copy[kRows * kVecs];
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r)
@@ -130,7 +142,7 @@ HADAL_INLINE void finish(const Tile& t, const Vec (&acc)[kRows][kVecs]) {
       for (int v = 0; v < kVecs; ++v) copy[r * kVecs + v] = acc[r][v];
     finish_any(t, copy, kRows, kVecs);
   } else if (t.bf16_out) {
-    finish_whole<true, false, false>(t, acc);
+    before ? finish_whole<true, true, false>(t, acc) : finish_whole<true, false, false>(t, acc);
   } else if (scaled) {
     finish_whole<false, true, true>(t, acc);
   } else {
@@ -145,8 +157,11 @@ void multiply_tile(const Tile& t) {
   Vec acc[kRows][kVecs] = {};
   const std::byte* a = t.a;
   const std::byte* b = t.b;
-#pragma GCC unroll 4
-  for (index_t k = 0; k < t.words; ++k) {
+  if (t.before != nullptr)
+    for (int r = 0; r < kRows; ++r)
+      for (int v = 0; v < kVecs; ++v) __builtin_prefetch(t.before + r * t.before_stride + v * kLanes);
+  const std::byte* next = t.next_a;
+  const auto step = [&] {
     Vec right[kVecs];
 #pragma GCC unroll 4
     for (int v = 0; v < kVecs; ++v) right[v] = load(reinterpret_cast<const float*>(b) + v * kLanes);
@@ -159,7 +174,16 @@ void multiply_tile(const Tile& t) {
     }
     a += kStep;
     b += kVecs * kLanes * 4;
+  };
+  // Sixteen words are a cache line of each row.
+  index_t k = 0;
+  for (; k + 16 <= t.words; k += 16) {
+    for (int r = 0; r < kRows; ++r) __builtin_prefetch(next + r * (kPacked ? 64 : t.a_stride));
+    next += kPacked ? 16 * kStep : 64;
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; ++i) step();
   }
+  for (; k < t.words; ++k) step();
   finish(t, acc);
 }
 

@@ -39,6 +39,7 @@ decltype(kernels::bias_backward) bias_backward;
 decltype(kernels::scale) scale;
 decltype(kernels::e5m6_pack) e5m6_pack;
 decltype(kernels::e5m6_unpack) e5m6_unpack;
+decltype(kernels::roofline_work) roofline_work;
 
 extern const KernelTable kTable;
 const KernelTable kTable = {
@@ -77,6 +78,7 @@ const KernelTable kTable = {
     .scale = scale,
     .e5m6_pack = e5m6_pack,
     .e5m6_unpack = e5m6_unpack,
+    .roofline_work = roofline_work,
 };
 
 }  // namespace hadal::kernels::HADAL_ISA

@@ -38,5 +38,6 @@ decltype(kernels::bias_backward) bias_backward;
 decltype(kernels::scale) scale;
 decltype(kernels::e5m6_pack) e5m6_pack;
 decltype(kernels::e5m6_unpack) e5m6_unpack;
+decltype(kernels::roofline_work) roofline_work;
 
 }  // namespace hadal::kernels::ref

@@ -39,6 +39,7 @@ const KernelTable kTable = {
     .scale = scale,
     .e5m6_pack = e5m6_pack,
     .e5m6_unpack = e5m6_unpack,
+    .roofline_work = roofline_work,
 };
 
 }  // namespace hadal::kernels::ref

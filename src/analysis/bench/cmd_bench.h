@@ -3,6 +3,11 @@
 
 namespace hadal {
 
+/// hadal bench: speed against the machine's own measured roof.
+int cmd_bench(Args args);
+
+/// hadal bench gemm: dense, grouped and FP8 matrix products.
+int bench_gemm(Args args);
 /// hadal bench train: tokens/s of whole training steps (forward, backward, clip, AdamW) on random tokens.
 int bench_train(Args args);
 

@@ -1,0 +1,17 @@
+#include "analysis/bench/cmd_bench.h"
+
+#include <array>
+
+#include "base/command.h"
+
+namespace hadal {
+
+int cmd_bench(Args args) {
+  static constexpr std::array kCommands{
+      Command{"gemm", "matrix products: dense, over experts, FP8", bench_gemm},
+      Command{"train", "whole training steps on random tokens", bench_train},
+  };
+  return run_command("hadal bench", kCommands, args);
+}
+
+}  // namespace hadal

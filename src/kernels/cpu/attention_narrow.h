@@ -1,0 +1,232 @@
+// Attention forward for a few queries over many keys (decode): the lanes are keys, then channels, where the wide kernel
+// has queries, so a vector is full even with one query. Every sum runs in the order of the wide kernel and gives its
+// bits, so a token's result does not depend on what it is computed with. Include inside the region that isa_begin.h
+// opens, after attention_layout.h.
+#ifndef HADAL_KERNELS_CPU_ATTENTION_NARROW_H_
+#define HADAL_KERNELS_CPU_ATTENTION_NARROW_H_
+
+inline constexpr int kNarrowLanes = 16;  // queries of one task
+#if defined(HADAL_ISA_IS_avx512)
+inline constexpr int kNarrowRows = 4, kNarrowVecs = 6;
+#else
+inline constexpr int kNarrowRows = 2, kNarrowVecs = 4;
+#endif
+static_assert(kKeyBlock % (kNarrowVecs * kLanes) == 0);
+
+/// Buffers of one task.
+struct NarrowTask {
+  float* q = nullptr;         // [queries][words of dk]
+  float* k = nullptr;         // [keys][words of dk]
+  float* k_by_key = nullptr;  // [words of dk][keys]
+  float* v = nullptr;         // [words of keys][dv]
+  float* p = nullptr;         // [queries][keys]
+  float* weights = nullptr;   // [queries][words of keys]; p itself when words are f32
+  float* out = nullptr;       // [queries][dv], not divided by sum
+  index_t k_stride = 0, v_stride = 0, dk_words = 0;
+  float c = 1;  // scale * log2(e)
+  alignas(64) float shift[kNarrowLanes] = {}, sum[kNarrowLanes] = {};
+  index_t seen[kNarrowLanes] = {};  // keys from the start of the segment
+};
+
+/// to[word][row] of kKeyBlock rows, `stride` words apart. Writes words up to a multiple of 16.
+inline void transpose_keys(float* to, const float* from, index_t stride, index_t num_words) {
+#if defined(HADAL_ISA_IS_avx512)
+  for (index_t r = 0; r < kKeyBlock; r += 16) {
+    for (index_t w = 0; w < num_words; w += 16) {
+      __m512i x[16];
+#pragma GCC unroll 16
+      for (int i = 0; i < 16; ++i) x[i] = _mm512_loadu_si512(from + (r + i) * stride + w);
+      transpose16(x);
+#pragma GCC unroll 16
+      for (int i = 0; i < 16; ++i) _mm512_storeu_si512(to + (w + i) * kKeyBlock + r, x[i]);
+    }
+  }
+#else
+  for (index_t w = 0; w < num_words; ++w)
+    for (index_t r = 0; r < kKeyBlock; ++r) to[w * kKeyBlock + r] = from[r * stride + w];
+#endif
+}
+
+/// Lanes of the keys first + 0 .. kLanes - 1 that are below `seen`.
+HADAL_INLINE VecI seen_lanes(index_t first, index_t seen) {
+  return lane_numbers() < static_cast<std::int32_t>(std::clamp<index_t>(seen - first, 0, kLanes));
+}
+
+/// p = the weights of kRows queries from `row` on for the block of keys that starts at key `first` of the segment.
+template <class W, int kRows>
+[[gnu::noinline]] void narrow_weights(const NarrowTask& t, index_t row, index_t first) {
+  constexpr int kBatch = kNarrowVecs / 2;
+  for (index_t key = 0; key < kKeyBlock; key += kNarrowVecs * kLanes) {
+    Vec acc[kRows][kNarrowVecs] = {};
+    dot_tile<W>(acc, t.q + row * t.dk_words, t.dk_words, t.k_by_key + key, kKeyBlock, t.dk_words);
+#pragma GCC unroll 8
+    for (int m = 0; m < kRows; ++m) {
+      const Vec minus = -broadcast(t.shift[row + m]);
+#pragma GCC unroll 8
+      for (int v = 0; v < kNarrowVecs; v += kBatch) {
+        Vec x[kBatch];
+#pragma GCC unroll 8
+        for (int i = 0; i < kBatch; ++i) x[i] = fma(acc[m][v + i], broadcast(t.c), minus);
+        exp2_all<W>(x);
+#pragma GCC unroll 8
+        for (int i = 0; i < kBatch; ++i) {
+          const index_t at = key + (v + i) * kLanes;
+          const VecI keep = seen_lanes(first + at, t.seen[row + m]);
+          store(t.p + (row + m) * kKeyBlock + at, reinterpret_cast<Vec>(reinterpret_cast<VecI>(x[i]) & keep));
+        }
+      }
+    }
+  }
+}
+
+/// The largest score of one query in log2 units.
+template <class W>
+inline float narrow_top(const NarrowTask& t, index_t row, index_t first) {
+  Vec top = Vec{} - INFINITY;
+  for (index_t key = 0; key < kKeyBlock; key += kLanes) {
+    Vec acc[1][1] = {};
+    dot_tile<W>(acc, t.q + row * t.dk_words, t.dk_words, t.k_by_key + key, kKeyBlock, t.dk_words);
+    top = max(top, seen_lanes(first + key, t.seen[row]) ? acc[0][0] * t.c : top);
+  }
+  return max_of(top);
+}
+
+/// The sum of a query's weights, in the order of the wide kernel's tiles.
+inline float add_weights_to(float sum, const float* p, index_t num) {
+  for (index_t j = 0; j < num; j += kTileKeys)
+    sum += ((p[j] + p[j + 1]) + (p[j + 2] + p[j + 3])) + (p[j + 4] + p[j + 5]);
+  return sum;
+}
+
+template <class W>
+HADAL_INLINE void weights_to_words([[maybe_unused]] const NarrowTask& t, [[maybe_unused]] index_t num_rows) {
+#if defined(HADAL_ISA_IS_avx512)
+  if constexpr (W::kPair == 2) {
+    for (index_t i = 0; i < num_rows * kKeyBlock; i += 16) {
+      const __m512i rounded = _mm512_add_epi32(_mm512_loadu_si512(t.p + i), _mm512_set1_epi32(0x8000));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(t.weights + i / 2),
+                          _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
+    }
+  }
+#endif
+}
+
+/// out (=|+=) weights . v for kRows queries and kVecs vectors of channels.
+template <class W, int kRows, int kVecs>
+[[gnu::noinline]] void narrow_product(float* out, index_t stride, const float* weights, const float* v,
+                                      index_t num_words, bool add) {
+  Vec acc[kRows][kVecs] = {};
+  dot_tile<W>(acc, weights, kKeyBlock / W::kPair, v, stride, num_words);
+#pragma GCC unroll 8
+  for (int m = 0; m < kRows; ++m) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kVecs; ++i) {
+      float* to = out + m * stride + i * kLanes;
+      store(to, add ? load(to) + acc[m][i] : acc[m][i]);
+    }
+  }
+}
+template <class W, int kRows>
+inline void narrow_products(const NarrowTask& t, index_t row, index_t num_words, bool add) {
+  constexpr int kVecs = kRows == 1 ? 2 * kNarrowRows : 4;
+  const float* weights = t.weights + row * (kKeyBlock / W::kPair);
+  float* out = t.out + row * t.v_stride;
+  index_t u = 0;
+  for (; u + kVecs * kLanes <= t.v_stride; u += kVecs * kLanes)
+    narrow_product<W, kRows, kVecs>(out + u, t.v_stride, weights, t.v + u, num_words, add);
+  for (; u + 2 * kLanes <= t.v_stride; u += 2 * kLanes)
+    narrow_product<W, kRows, 2>(out + u, t.v_stride, weights, t.v + u, num_words, add);
+  if (u < t.v_stride) narrow_product<W, kRows, 1>(out + u, t.v_stride, weights, t.v + u, num_words, add);
+}
+
+/// One block of `num` keys, packed, for kRows queries.
+template <class W, int kRows>
+inline void narrow_add_keys(NarrowTask& t, index_t row, index_t first, index_t num) {
+  narrow_weights<W, kRows>(t, row, first);
+  for (index_t r = row; r < row + kRows; ++r) {
+    const float before = t.sum[r];
+    t.sum[r] = add_weights_to(before, t.p + r * kKeyBlock, num);
+    if (t.sum[r] > kMinSum && t.sum[r] < kMaxSum) continue;
+    const MovedShift moved = moved_shift(narrow_top<W>(t, r, first), t.shift[r], before, first > 0);
+    t.shift[r] = moved.shift;
+    if (first > 0)
+      for (index_t u = 0; u < t.v_stride; ++u) t.out[r * t.v_stride + u] *= moved.factor;
+    narrow_weights<W, 1>(t, r, first);
+    t.sum[r] = add_weights_to(before * moved.factor, t.p + r * kKeyBlock, num);
+  }
+}
+
+template <class T>
+HADAL_INLINE void store_output(T* to, Vec v, index_t n) {
+#if defined(HADAL_ISA_IS_avx512)
+  if constexpr (std::is_same_v<T, bf16>) {
+    const __mmask16 mask = static_cast<__mmask16>(n >= 16 ? 0xFFFF : (1U << n) - 1);
+    _mm256_mask_storeu_epi16(to, mask, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(reinterpret_cast<__m512>(v))));
+    return;
+  }
+#endif
+  if (n >= kLanes)
+    store(to, v);
+  else
+    store_first(to, v, n);
+}
+
+/// Queries [first_query, first_query + num) of a segment and key head; num <= kNarrowLanes.
+template <class W>
+inline void run_narrow(Exec& ex, int worker, Heads out, View lse_HT, const AttentionInputs& in,
+                       const AttentionSegment& segment, index_t key_head, index_t first_query, index_t num) {
+  using T = typename W::Element;
+  const QueryLanes lanes(segment, in.q.heads / in.k.heads);
+  NarrowTask t;
+  t.dk_words = words_of<W>(in.q.dim), t.k_stride = round_up(t.dk_words, 16), t.v_stride = round_up(in.v.dim, kLanes);
+  t.c = in.scale * kLog2E;
+  const auto carve = [&](Carver carver) {
+    t.q = carver.take(kNarrowLanes * t.dk_words + kSlack);
+    t.k = carver.take(kKeyBlock * t.k_stride + kSlack);
+    t.k_by_key = carver.take(t.k_stride * kKeyBlock);
+    t.v = carver.take(words_of<W>(kKeyBlock) * t.v_stride + kSlack);
+    t.p = carver.take(kNarrowLanes * kKeyBlock);
+    t.weights = W::kPair == 1 ? t.p : carver.take(kNarrowLanes * kKeyBlock / W::kPair);
+    t.out = carver.take(kNarrowLanes * t.v_stride);
+    return carver.used();
+  };
+  const index_t bytes = carve(Carver(nullptr));
+  carve(Carver(ex.scratch(worker, bytes)));
+
+  const auto row_of = [&](index_t i) { return segment.q_begin + (first_query + i) / lanes.group; };
+  const auto head_of = [&](index_t i) { return key_head * lanes.group + (first_query + i) % lanes.group; };
+  for (index_t i = 0; i < num; ++i) {
+    copy_words<W>(t.q + i * t.dk_words, in.q.at<T>(row_of(i), head_of(i)), in.q.dim);
+    t.seen[i] = lanes.keys_seen(first_query + i);
+  }
+  const RowSource<T> key_rows = key_source<T>(in, segment, key_head),
+                     value_rows = value_source<T>(in, segment, key_head);
+  const index_t num_keys = t.seen[num - 1];
+  for (index_t first = 0; first < num_keys; first += kKeyBlock) {
+    const index_t keys = std::min(kKeyBlock, num_keys - first);
+    pack_rows<W>(t.k, t.k_stride, key_rows.from_row(first), keys, kKeyBlock);
+    transpose_keys(t.k_by_key, t.k, t.k_stride, t.dk_words);
+    pack_along_rows<W>(t.v, t.v_stride, value_rows.from_row(first), keys);
+    if (const index_t next = first + kKeyBlock; next < num_keys) {
+      prefetch_rows(key_rows.from_row(next), std::min(kKeyBlock, num_keys - next));
+      prefetch_rows(value_rows.from_row(next), std::min(kKeyBlock, num_keys - next));
+    }
+    index_t row = 0;
+    for (; row + kNarrowRows <= num; row += kNarrowRows) narrow_add_keys<W, kNarrowRows>(t, row, first, keys);
+    for (; row < num; ++row) narrow_add_keys<W, 1>(t, row, first, keys);
+    weights_to_words<W>(t, num);
+    for (row = 0; row + kNarrowRows <= num; row += kNarrowRows)
+      narrow_products<W, kNarrowRows>(t, row, words_of<W>(keys), first > 0);
+    for (; row < num; ++row) narrow_products<W, 1>(t, row, words_of<W>(keys), first > 0);
+  }
+  alignas(64) float log_sum[kNarrowLanes];
+  for (int v = 0; v < kNarrowLanes; v += kLanes) store(log_sum + v, log2_of(load(t.sum + v)));
+  for (index_t i = 0; i < num; ++i) {
+    const Vec factor = splat(1.0F / t.sum[i]);
+    for (index_t u = 0; u < in.v.dim; u += kLanes)
+      store_output(out.at<T>(row_of(i), head_of(i)) + u, load(t.out + i * t.v_stride + u) * factor, in.v.dim - u);
+    if (!lse_HT.empty()) lse_HT.as<float>()(head_of(i), row_of(i)) = (t.shift[i] + log_sum[i]) * (1.0F / kLog2E);
+  }
+}
+
+#endif  // HADAL_KERNELS_CPU_ATTENTION_NARROW_H_
