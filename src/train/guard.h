@@ -16,7 +16,7 @@ struct GuardOptions {
   int window = 128;
   int min_history = 32;
   double loss_threshold = 8.0;
-  double grad_norm_threshold = 12.0;
+  double grad_norm_threshold = 0;  // off: clipping bounds what such a step can do
   int max_skips = 3;
   int max_rollbacks = 3;
   std::string on_spike = "skip";
@@ -26,7 +26,7 @@ struct GuardOptions {
     v("window", window, "accepted steps to compare with");
     v("min_history", min_history, "accepted steps before a spike can be told");
     v("loss_threshold", loss_threshold, "robust z-score of the loss from which a step is a spike; 0: never");
-    v("grad_norm_threshold", grad_norm_threshold, "the same for the gradient norm");
+    v("grad_norm_threshold", grad_norm_threshold, "the same for the gradient norm; 0: never");
     v("max_skips", max_skips, "steps skipped in a row before the run goes back to its last checkpoint");
     v("max_rollbacks", max_rollbacks, "times it goes back before it gives up");
     v("on_spike", on_spike, "what follows a finite spike; NaN and infinity are always skipped",
