@@ -45,7 +45,7 @@ TEST(Guard, NotANumberIsSkippedFromTheFirstStep) {
 }
 
 TEST(Guard, SpikesOfLossAndGradientAreSkipped) {
-  StepGuard guard = trained();
+  StepGuard guard = trained({.grad_norm_threshold = 12});
   const Judgement loss = guard.judge(9.0, 1.0);
   EXPECT_EQ(loss.verdict, Verdict::kSkip);
   EXPECT_NE(loss.reason.find("loss 9: z = "), std::string::npos) << loss.reason;
@@ -54,6 +54,7 @@ TEST(Guard, SpikesOfLossAndGradientAreSkipped) {
   EXPECT_EQ(norm.verdict, Verdict::kSkip);
   EXPECT_NE(norm.reason.find("gradient norm 50"), std::string::npos) << norm.reason;
   EXPECT_EQ(guard.judge(2.0, 0.5).verdict, Verdict::kOk);  // a sudden fall is welcome
+  EXPECT_EQ(trained().judge(3.1, 50.0).verdict, Verdict::kOk);  // clipping takes care of it unless asked otherwise
 }
 
 TEST(Guard, WarnOnlyStillSkipsNotANumber) {
