@@ -88,8 +88,7 @@ std::vector<TextFile> find_text_files(const std::string& input) {
   if (fs::is_regular_file(root)) return {{root, format_of(root).value_or(TextFormat::kText)}};
   HADAL_CHECK(fs::is_directory(root), input, ": no such file or folder");
   std::vector<TextFile> files;
-  for (auto entry = fs::recursive_directory_iterator(root, fs::directory_options::follow_directory_symlink);
-       entry != fs::recursive_directory_iterator(); ++entry) {
+  for (auto entry = fs::recursive_directory_iterator(root); entry != fs::recursive_directory_iterator(); ++entry) {
     if (entry->path().filename().string().starts_with(".")) {
       if (entry->is_directory()) entry.disable_recursion_pending();
       continue;
