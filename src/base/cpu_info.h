@@ -5,8 +5,8 @@
 
 namespace hadal {
 
-/// Instruction sets that kernels/ is built for, each a superset of the one before. kAvx512 means AVX-512 F/BW/DQ/VL with
-/// BF16 and VNNI.
+/// Instruction sets that kernels/ is built for, each a superset of the one before. kAvx512 means AVX-512 F/BW/DQ/VL
+/// with BF16 and VNNI.
 enum class Isa : std::uint8_t { kReference, kPortable, kAvx2, kAvx512 };
 
 std::string_view isa_name(Isa isa);
@@ -18,7 +18,7 @@ Isa chosen_isa();
 
 struct CpuInfo {
   std::string model_name;
-  int num_cpus = 1;              // CPUs that this process may run on
+  int num_cpus = 1;               // CPUs that this process may run on
   std::int64_t memory_bytes = 0;  // physical
 };
 CpuInfo cpu_info();

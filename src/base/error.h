@@ -39,8 +39,8 @@ struct Failure {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::move(value)) {}               // NOLINT(google-explicit-constructor)
-  Result(Failure failure) : state_(std::move(failure)) {}     // NOLINT(google-explicit-constructor)
+  Result(T value) : state_(std::move(value)) {}            // NOLINT(google-explicit-constructor)
+  Result(Failure failure) : state_(std::move(failure)) {}  // NOLINT(google-explicit-constructor)
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
   /// Throws Error when there is no value.
@@ -61,7 +61,8 @@ class [[nodiscard]] Result {
 template <class To, class From>
 To narrow(From v) {
   const To r = static_cast<To>(v);
-  if (static_cast<From>(r) != v || (r < To{}) != (v < From{})) fail(v, " does not fit into the integer type it is stored in");
+  if (static_cast<From>(r) != v || (r < To{}) != (v < From{}))
+    fail(v, " does not fit into the integer type it is stored in");
   return r;
 }
 

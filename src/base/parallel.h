@@ -18,7 +18,8 @@ class FunctionRef<R(Args...)> {
   template <class F>
     requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef>)
   FunctionRef(F&& f)  // NOLINT(google-explicit-constructor)
-      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))), call_([](void* object, Args... args) -> R {
+      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),
+        call_([](void* object, Args... args) -> R {
           return (*static_cast<std::remove_reference_t<F>*>(object))(args...);
         }) {}
   R operator()(Args... args) const { return call_(object_, args...); }
@@ -28,7 +29,8 @@ class FunctionRef<R(Args...)> {
   R (*call_)(void*, Args...);
 };
 
-/// A fixed team of workers. The calling thread is worker 0. Workers spin for a short while between loops and then sleep.
+/// A fixed team of workers. The calling thread is worker 0. Workers spin for a short while between loops and then
+/// sleep.
 class ThreadPool {
  public:
   /// num_threads >= 1; 0 means the CPUs that this process may run on.

@@ -8,7 +8,17 @@
 namespace hadal {
 
 /// What a random number is for; two purposes never share a sequence.
-enum class Stream : std::uint64_t { kInit = 1, kShuffle, kSample, kDropToken, kFim, kSplitToken, kValidation, kTest, kNoise };
+enum class Stream : std::uint64_t {
+  kInit = 1,
+  kShuffle,
+  kSample,
+  kDropToken,
+  kFim,
+  kSplitToken,
+  kValidation,
+  kTest,
+  kNoise
+};
 
 /// 64 mixed bits (splitmix64's finaliser, three rounds over the key).
 inline std::uint64_t random_bits(std::uint64_t seed, Stream purpose, std::uint64_t index) {

@@ -1,7 +1,8 @@
 #pragma once
 // Causal softmax attention over packed sequences, without ever holding the [T, S] scores (flash attention). Covers MHA,
-// GQA and MQA (k.heads divides q.heads; query head h uses key head h * k.heads / q.heads), MLA in expanded form (per-head
-// nope keys, one rope key shared by all heads) and in absorbed form (one key head, the latent, used for values too).
+// GQA and MQA (k.heads divides q.heads; query head h uses key head h * k.heads / q.heads), MLA in expanded form
+// (per-head nope keys, one rope key shared by all heads) and in absorbed form (one key head, the latent, used for
+// values too).
 #include "kernels/exec.h"
 
 namespace hadal::kernels {
@@ -31,8 +32,8 @@ struct AttentionGrads {
 /// Threads: (segment, head, block of queries); the order of sums depends on the shapes only.
 void attention_forward(Exec& ex, Heads out, View lse_HT, const AttentionInputs& in);
 
-/// Adjoint. Writes (=) all gradients in the dtype of the inputs: every row of dq, dk, dv, dk_shared that lies in a segment.
-/// Key segments must not overlap. Deterministic.
+/// Adjoint. Writes (=) all gradients in the dtype of the inputs: every row of dq, dk, dv, dk_shared that lies in a
+/// segment. Key segments must not overlap. Deterministic.
 void attention_backward(Exec& ex, const AttentionGrads& grads, ConstHeads dout, ConstHeads out, ConstView lse_HT,
                         const AttentionInputs& in);
 

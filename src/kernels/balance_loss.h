@@ -14,7 +14,7 @@ struct BalanceLossConfig {
 
 /// Returns the sum of the enabled losses, averaged over sequences, and adds (+=) its gradient, times `grad_scale`, to
 /// dscores_TE (f32; f64 with f64; empty view: loss only). Sequences are rows [begins[i], begins[i + 1]).
-double balance_loss(Exec& ex, View dscores_TE, ConstView scores_TE, Mat<const int> index_TA, std::span<const index_t> sequence_begins,
-                    const BalanceLossConfig& config, double grad_scale);
+double balance_loss(Exec& ex, View dscores_TE, ConstView scores_TE, Mat<const int> index_TA,
+                    std::span<const index_t> sequence_begins, const BalanceLossConfig& config, double grad_scale);
 
 }  // namespace hadal::kernels

@@ -24,7 +24,8 @@ struct Fp8 {
 /// One scale per row and 128 columns: scales [R, ceil(K/128)]. s = max(amax, 1e-4) / 448; code = e4m3(x / s).
 void fp8_quantize_rows(Exec& ex, Fp8 q, ConstView x, Scales kind);
 /// One scale per column and 128 rows ("128x1"): scales [tiles, K]. With `offsets` (E + 1, rows sorted by expert) tiles
-/// start anew at each expert: expert e owns tiles [fp8_column_tiles(offsets, e), ...). Without (empty): ceil(R/128) tiles.
+/// start anew at each expert: expert e owns tiles [fp8_column_tiles(offsets, e), ...). Without (empty): ceil(R/128)
+/// tiles.
 void fp8_quantize_columns(Exec& ex, Fp8 q, ConstView x, std::span<const index_t> offsets, Scales kind);
 /// Tiles before expert e; e = E gives their number.
 index_t fp8_column_tiles(std::span<const index_t> offsets, index_t e);
@@ -35,11 +36,15 @@ void fp8_quantize_blocks(Exec& ex, Fp8 q, ConstView w, index_t num_matrices, Sca
 void fp8_dequantize_rows(Exec& ex, View y, Fp8Const q);
 void fp8_dequantize_blocks(Exec& ex, View y, Fp8Const q, index_t num_matrices);
 
-/// y_TF (write) x_TD w_FD^T: x by rows, w by blocks. y: f32 or bf16. One matrix: offsets empty. Else grouped as in gemm.h.
-void fp8_gemm_nt(Exec& ex, View y_TF, Fp8Const x_TD, Fp8Const w_FD, std::span<const index_t> offsets, Write write = Write::kAssign);
+/// y_TF (write) x_TD w_FD^T: x by rows, w by blocks. y: f32 or bf16. One matrix: offsets empty. Else grouped as in
+/// gemm.h.
+void fp8_gemm_nt(Exec& ex, View y_TF, Fp8Const x_TD, Fp8Const w_FD, std::span<const index_t> offsets,
+                 Write write = Write::kAssign);
 /// dx_TD (write) dy_TF w_FD: dy by rows, w by blocks.
-void fp8_gemm_nn(Exec& ex, View dx_TD, Fp8Const dy_TF, Fp8Const w_FD, std::span<const index_t> offsets, Write write = Write::kAssign);
+void fp8_gemm_nn(Exec& ex, View dx_TD, Fp8Const dy_TF, Fp8Const w_FD, std::span<const index_t> offsets,
+                 Write write = Write::kAssign);
 /// dw_FD (write) dy_TF^T x_TD: both by columns (tiles of 128 tokens). dw is f32.
-void fp8_gemm_tn(Exec& ex, View dw_FD, Fp8Const dy_TF, Fp8Const x_TD, std::span<const index_t> offsets, Write write = Write::kAdd);
+void fp8_gemm_tn(Exec& ex, View dw_FD, Fp8Const dy_TF, Fp8Const x_TD, std::span<const index_t> offsets,
+                 Write write = Write::kAdd);
 
 }  // namespace hadal::kernels

@@ -1,8 +1,8 @@
 #pragma once
 // Matrix products in the three orientations of a linear layer y = x W^T (W is [out, in], as Hugging Face stores it).
-// Operands: both f32, both bf16, or (reference table only) both f64. Outputs: f32 or bf16 (f64 with f64). Sums: f32 (f64
-// with f64), in an order that depends on the shapes alone. bf16 products flush denormals (vdpbf16ps).
-// Errors: throws Error on mismatched shapes or dtypes. Threads: tiles of the output.
+// Operands: both f32, both bf16, or (reference table only) both f64. Outputs: f32 or bf16 (f64 with f64). Sums: f32
+// (f64 with f64), in an order that depends on the shapes alone. bf16 products flush denormals (vdpbf16ps). Errors:
+// throws Error on mismatched shapes or dtypes. Threads: tiles of the output.
 #include "kernels/exec.h"
 
 namespace hadal::kernels {

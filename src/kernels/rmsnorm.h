@@ -9,7 +9,7 @@ namespace hadal::kernels {
 void rmsnorm_forward(Exec& ex, View y_TD, View rstd_T, ConstView x_TD, ConstView gain_D, float eps);
 
 /// Adjoint. dx_TD (write: the residual stream adds), dgain_D += (f32; f64 with f64), summed over rows in fixed blocks.
-void rmsnorm_backward(Exec& ex, View dx_TD, View dgain_D, ConstView dy_TD, ConstView x_TD, ConstView gain_D, ConstView rstd_T,
-                      Write write);
+void rmsnorm_backward(Exec& ex, View dx_TD, View dgain_D, ConstView dy_TD, ConstView x_TD, ConstView gain_D,
+                      ConstView rstd_T, Write write);
 
 }  // namespace hadal::kernels

@@ -24,12 +24,13 @@ struct RouterChoice {
   View scores_TE;     // after softmax or sigmoid, without bias
 };
 
-/// Writes (=) all of `choice`. logits f32 (f64). bias_E [1, E] f32, used by kNoauxTc only; may be empty (zero). Experts of
-/// groups that were not kept never win, whatever the bias.
-void router_forward(Exec& ex, const RouterChoice& choice, ConstView logits_TE, ConstView bias_E, const RouterPolicy& policy);
+/// Writes (=) all of `choice`. logits f32 (f64). bias_E [1, E] f32, used by kNoauxTc only; may be empty (zero). Experts
+/// of groups that were not kept never win, whatever the bias.
+void router_forward(Exec& ex, const RouterChoice& choice, ConstView logits_TE, ConstView bias_E,
+                    const RouterPolicy& policy);
 
-/// dlogits_TE (=) from dweight_TA and from dscores_TE (gradient that balance losses put on the scores; may be empty). The
-/// selection is constant.
+/// dlogits_TE (=) from dweight_TA and from dscores_TE (gradient that balance losses put on the scores; may be empty).
+/// The selection is constant.
 void router_backward(Exec& ex, View dlogits_TE, ConstView dweight_TA, ConstView dscores_TE, const RouterChoice& choice,
                      const RouterPolicy& policy);
 

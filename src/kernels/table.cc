@@ -19,13 +19,18 @@ extern const KernelTable kTable;
 
 const KernelTable& kernel_table(Isa isa) {
   switch (isa) {
-    case Isa::kReference: return kernels::ref::kTable;
-    case Isa::kPortable: return kernels::portable::kTable;
+    case Isa::kReference:
+      return kernels::ref::kTable;
+    case Isa::kPortable:
+      return kernels::portable::kTable;
 #ifdef HADAL_X86
-    case Isa::kAvx2: return kernels::avx2::kTable;
-    case Isa::kAvx512: return kernels::avx512::kTable;
+    case Isa::kAvx2:
+      return kernels::avx2::kTable;
+    case Isa::kAvx512:
+      return kernels::avx512::kTable;
 #endif
-    default: fail("kernels: this build has none for ", isa_name(isa));
+    default:
+      fail("kernels: this build has none for ", isa_name(isa));
   }
 }
 

@@ -11,8 +11,8 @@
 #include "kernels/gemm.h"
 #include "kernels/moe_dispatch.h"
 #include "kernels/rmsnorm.h"
-#include "kernels/rope.h"
 #include "kernels/roofline.h"
+#include "kernels/rope.h"
 #include "kernels/router.h"
 #include "kernels/swiglu.h"
 
@@ -57,8 +57,8 @@ struct KernelTable {
   decltype(&kernels::roofline_work) roofline_work;
 };
 
-/// The table of an instruction set; kReference: plain loops in the precision of their operands (f64 included), the oracle
-/// of the tests. Throws Error when this build lacks it.
+/// The table of an instruction set; kReference: plain loops in the precision of their operands (f64 included), the
+/// oracle of the tests. Throws Error when this build lacks it.
 const KernelTable& kernel_table(Isa isa);
 
 }  // namespace hadal

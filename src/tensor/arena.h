@@ -15,7 +15,9 @@ class Arena {
 
   /// Uninitialised memory, aligned to a cache line, valid until the mark before it is restored.
   std::byte* allocate(index_t bytes);
-  View view(DType dtype, index_t rows, index_t cols) { return {allocate(bytes_of(dtype, rows * cols)), dtype, rows, cols, cols}; }
+  View view(DType dtype, index_t rows, index_t cols) {
+    return {allocate(bytes_of(dtype, rows * cols)), dtype, rows, cols, cols};
+  }
   View zeros(DType dtype, index_t rows, index_t cols);
   template <class T>
   std::span<T> span(index_t count) {

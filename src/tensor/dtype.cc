@@ -15,9 +15,10 @@ struct Info {
   std::string_view name;
 };
 constexpr std::array kInfo = {
-    Info{DType::kF64, 64, "f64"},   Info{DType::kF32, 32, "f32"},     Info{DType::kF16, 16, "f16"}, Info{DType::kBF16, 16, "bf16"},
-    Info{DType::kE4M3, 8, "e4m3"},  Info{DType::kE5M2, 8, "e5m2"},    Info{DType::kE5M6, 12, "e5m6"}, Info{DType::kUE8M0, 8, "ue8m0"},
-    Info{DType::kI64, 64, "i64"},   Info{DType::kI32, 32, "i32"},     Info{DType::kI8, 8, "i8"},    Info{DType::kU8, 8, "u8"},
+    Info{DType::kF64, 64, "f64"},   Info{DType::kF32, 32, "f32"},    Info{DType::kF16, 16, "f16"},
+    Info{DType::kBF16, 16, "bf16"}, Info{DType::kE4M3, 8, "e4m3"},   Info{DType::kE5M2, 8, "e5m2"},
+    Info{DType::kE5M6, 12, "e5m6"}, Info{DType::kUE8M0, 8, "ue8m0"}, Info{DType::kI64, 64, "i64"},
+    Info{DType::kI32, 32, "i32"},   Info{DType::kI8, 8, "i8"},       Info{DType::kU8, 8, "u8"},
     Info{DType::kI4, 4, "i4"},
 };
 
@@ -43,7 +44,8 @@ float decode(std::uint32_t bits, int exponent_bits, int mantissa_bits, bool ieee
   else if (exponent == 0)
     v = std::ldexp(static_cast<float>(mantissa), 1 - bias - mantissa_bits);
   else
-    v = std::ldexp(static_cast<float>(mantissa | (1U << mantissa_bits)), static_cast<int>(exponent) - bias - mantissa_bits);
+    v = std::ldexp(static_cast<float>(mantissa | (1U << mantissa_bits)),
+                   static_cast<int>(exponent) - bias - mantissa_bits);
   return negative ? -v : v;
 }
 
@@ -69,26 +71,46 @@ std::uint32_t encode(float v, int exponent_bits, int mantissa_bits, bool ieee, b
 
 }  // namespace
 
-int bits_of(DType dtype) { return info(dtype).bits; }
-std::string_view dtype_name(DType dtype) { return info(dtype).name; }
+int bits_of(DType dtype) {
+  return info(dtype).bits;
+}
+std::string_view dtype_name(DType dtype) {
+  return info(dtype).name;
+}
 DType parse_dtype(std::string_view name) {
   for (const Info& i : kInfo)
     if (i.name == name) return i.dtype;
   fail("dtype: got \"", name, "\", want f64|f32|f16|bf16|e4m3|e5m2|e5m6|ue8m0|i64|i32|i8|u8|i4");
 }
 
-float to_f32(f16 v) { return decode(v.bits, 5, 10, true); }
-float to_f32(e4m3 v) { return decode(v.bits, 4, 3, false); }
-float to_f32(e5m2 v) { return decode(v.bits, 5, 2, true); }
-float e5m6_to_f32(std::uint16_t bits) { return decode(bits & 0xFFFU, 5, 6, true); }
+float to_f32(f16 v) {
+  return decode(v.bits, 5, 10, true);
+}
+float to_f32(e4m3 v) {
+  return decode(v.bits, 4, 3, false);
+}
+float to_f32(e5m2 v) {
+  return decode(v.bits, 5, 2, true);
+}
+float e5m6_to_f32(std::uint16_t bits) {
+  return decode(bits & 0xFFFU, 5, 6, true);
+}
 float to_f32(ue8m0 v) {
   return v.bits == 255 ? std::numeric_limits<float>::quiet_NaN() : std::ldexp(1.0F, static_cast<int>(v.bits) - 127);
 }
 
-f16 to_f16(float v) { return {static_cast<std::uint16_t>(encode(v, 5, 10, true, false))}; }
-e4m3 to_e4m3(float v) { return {static_cast<std::uint8_t>(encode(v, 4, 3, false, true))}; }
-e5m2 to_e5m2(float v) { return {static_cast<std::uint8_t>(encode(v, 5, 2, true, true))}; }
-std::uint16_t to_e5m6(float v) { return static_cast<std::uint16_t>(encode(v, 5, 6, true, true)); }
+f16 to_f16(float v) {
+  return {static_cast<std::uint16_t>(encode(v, 5, 10, true, false))};
+}
+e4m3 to_e4m3(float v) {
+  return {static_cast<std::uint8_t>(encode(v, 4, 3, false, true))};
+}
+e5m2 to_e5m2(float v) {
+  return {static_cast<std::uint8_t>(encode(v, 5, 2, true, true))};
+}
+std::uint16_t to_e5m6(float v) {
+  return static_cast<std::uint16_t>(encode(v, 5, 6, true, true));
+}
 ue8m0 to_ue8m0_ceil(float v) {
   if (std::isnan(v)) return {255};
   if (!(v > 0)) return {0};

@@ -18,7 +18,9 @@ std::string_view dtype_name(DType dtype);
 /// Throws Error on an unknown name.
 DType parse_dtype(std::string_view name);
 /// Bytes of `count` elements that follow each other, rounded up.
-inline index_t bytes_of(DType dtype, index_t count) { return (count * bits_of(dtype) + 7) / 8; }
+inline index_t bytes_of(DType dtype, index_t count) {
+  return (count * bits_of(dtype) + 7) / 8;
+}
 
 /// bfloat16: the upper half of a float.
 struct bf16 {
@@ -41,7 +43,9 @@ struct ue8m0 {
   std::uint8_t bits;
 };
 
-inline float to_f32(bf16 v) { return std::bit_cast<float>(static_cast<std::uint32_t>(v.bits) << 16); }
+inline float to_f32(bf16 v) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(v.bits) << 16);
+}
 float to_f32(f16 v);
 float to_f32(e4m3 v);
 float to_f32(e5m2 v);
@@ -66,16 +70,49 @@ ue8m0 to_ue8m0_ceil(float v);
 
 template <class T>
 struct DTypeOf;
-template <> struct DTypeOf<double> { static constexpr DType value = DType::kF64; };
-template <> struct DTypeOf<float> { static constexpr DType value = DType::kF32; };
-template <> struct DTypeOf<f16> { static constexpr DType value = DType::kF16; };
-template <> struct DTypeOf<bf16> { static constexpr DType value = DType::kBF16; };
-template <> struct DTypeOf<e4m3> { static constexpr DType value = DType::kE4M3; };
-template <> struct DTypeOf<e5m2> { static constexpr DType value = DType::kE5M2; };
-template <> struct DTypeOf<ue8m0> { static constexpr DType value = DType::kUE8M0; };
-template <> struct DTypeOf<std::int64_t> { static constexpr DType value = DType::kI64; };
-template <> struct DTypeOf<std::int32_t> { static constexpr DType value = DType::kI32; };
-template <> struct DTypeOf<std::int8_t> { static constexpr DType value = DType::kI8; };
-template <> struct DTypeOf<std::uint8_t> { static constexpr DType value = DType::kU8; };
+template <>
+struct DTypeOf<double> {
+  static constexpr DType value = DType::kF64;
+};
+template <>
+struct DTypeOf<float> {
+  static constexpr DType value = DType::kF32;
+};
+template <>
+struct DTypeOf<f16> {
+  static constexpr DType value = DType::kF16;
+};
+template <>
+struct DTypeOf<bf16> {
+  static constexpr DType value = DType::kBF16;
+};
+template <>
+struct DTypeOf<e4m3> {
+  static constexpr DType value = DType::kE4M3;
+};
+template <>
+struct DTypeOf<e5m2> {
+  static constexpr DType value = DType::kE5M2;
+};
+template <>
+struct DTypeOf<ue8m0> {
+  static constexpr DType value = DType::kUE8M0;
+};
+template <>
+struct DTypeOf<std::int64_t> {
+  static constexpr DType value = DType::kI64;
+};
+template <>
+struct DTypeOf<std::int32_t> {
+  static constexpr DType value = DType::kI32;
+};
+template <>
+struct DTypeOf<std::int8_t> {
+  static constexpr DType value = DType::kI8;
+};
+template <>
+struct DTypeOf<std::uint8_t> {
+  static constexpr DType value = DType::kU8;
+};
 
 }  // namespace hadal

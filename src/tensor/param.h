@@ -5,8 +5,8 @@
 
 namespace hadal {
 
-/// A named learnable tensor. Modules own the memory; this is what loading, saving, the optimizer and sharding walk over.
-/// The name is the Hugging Face one.
+/// A named learnable tensor. Modules own the memory; this is what loading, saving, the optimizer and sharding walk
+/// over. The name is the Hugging Face one.
 struct Param {
   std::string name;
   bool is_vector = false;  // one dimension on disk (norm gains, biases); `value` then has one row

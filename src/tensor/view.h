@@ -51,7 +51,8 @@ struct BasicView {
   /// Throws when the view holds another type.
   template <class T>
   Mat<Element<T>> as() const {
-    HADAL_CHECK(dtype == DTypeOf<T>::value, "view holds ", dtype_name(dtype), ", asked for ", dtype_name(DTypeOf<T>::value));
+    HADAL_CHECK(dtype == DTypeOf<T>::value, "view holds ", dtype_name(dtype), ", asked for ",
+                dtype_name(DTypeOf<T>::value));
     return {reinterpret_cast<Element<T>*>(data), rows, cols, stride};
   }
   /// All values in a row-major run. Only for contiguous views.
@@ -107,7 +108,8 @@ struct BasicHeads {
   template <class T>
   std::conditional_t<std::is_const_v<Byte>, const T, T>* at(index_t row, index_t head) const {
     HADAL_DCHECK(dtype == DTypeOf<T>::value && row < rows && head < heads, "head ", head, " of row ", row);
-    return reinterpret_cast<std::conditional_t<std::is_const_v<Byte>, const T, T>*>(data) + row * row_stride + head * head_stride;
+    return reinterpret_cast<std::conditional_t<std::is_const_v<Byte>, const T, T>*>(data) + row * row_stride +
+           head * head_stride;
   }
   operator BasicHeads<const std::byte>() const  // NOLINT(google-explicit-constructor)
     requires(!std::is_const_v<Byte>)

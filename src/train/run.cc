@@ -145,7 +145,8 @@ void Run::one_step() {
 void Run::roll_back(const std::string& reason) {
   const std::optional<Checkpoint> latest = latest_checkpoint(folder_ / "checkpoints");
   if (!latest) {  // the weights are still whole: what was skipped never reached them
-    log_warning("step ", trainer_.position().step, ": ", reason, ", and there is no checkpoint to go back to; going on");
+    log_warning("step ", trainer_.position().step, ": ", reason,
+                ", and there is no checkpoint to go back to; going on");
     return;
   }
   log_warning("going back to the weights of step ", latest->step, "; the stream goes on");

@@ -53,7 +53,7 @@ TEST(Guard, SpikesOfLossAndGradientAreSkipped) {
   const Judgement norm = guard.judge(3.1, 50.0);
   EXPECT_EQ(norm.verdict, Verdict::kSkip);
   EXPECT_NE(norm.reason.find("gradient norm 50"), std::string::npos) << norm.reason;
-  EXPECT_EQ(guard.judge(2.0, 0.5).verdict, Verdict::kOk);  // a sudden fall is welcome
+  EXPECT_EQ(guard.judge(2.0, 0.5).verdict, Verdict::kOk);       // a sudden fall is welcome
   EXPECT_EQ(trained().judge(3.1, 50.0).verdict, Verdict::kOk);  // clipping takes care of it unless asked otherwise
 }
 

@@ -1,6 +1,6 @@
 // Vectors of f32 of the native width, for kernels written once for all instruction sets. Include inside the region that
-// isa_begin.h opens (so there is no #pragma once guard against a second region: use it once per file). Element access and
-// arithmetic are GCC vector extensions; loads and stores convert from and to bf16.
+// isa_begin.h opens (so there is no #pragma once guard against a second region: use it once per file). Element access
+// and arithmetic are GCC vector extensions; loads and stores convert from and to bf16.
 #ifndef HADAL_KERNELS_CPU_VEC_H_
 #define HADAL_KERNELS_CPU_VEC_H_
 
@@ -19,7 +19,9 @@ typedef std::int32_t VecI __attribute__((vector_size(kLanes * 4)));
 typedef std::uint32_t VecU __attribute__((vector_size(kLanes * 4)));
 typedef std::uint16_t VecH __attribute__((vector_size(kLanes * 2)));
 
-HADAL_INLINE Vec splat(float v) { return Vec{} + v; }
+HADAL_INLINE Vec splat(float v) {
+  return Vec{} + v;
+}
 
 HADAL_INLINE Vec load(const float* p) {
   Vec v;
@@ -31,17 +33,21 @@ HADAL_INLINE Vec load(const bf16* p) {
   __builtin_memcpy(&h, p, sizeof h);
   return reinterpret_cast<Vec>(__builtin_convertvector(h, VecU) << 16);
 }
-HADAL_INLINE void store(float* p, Vec v) { __builtin_memcpy(p, &v, sizeof v); }
+HADAL_INLINE void store(float* p, Vec v) {
+  __builtin_memcpy(p, &v, sizeof v);
+}
 /// Nearest, ties to even; NaN stays NaN.
 HADAL_INLINE void store(bf16* p, Vec v) {
 #if defined(HADAL_ISA_IS_avx512)
   // Integer rounding, not vcvtneps2bf16: that flushes denormals, and all instruction sets must give the same bits.
   const __m512i bits = _mm512_castps_si512(reinterpret_cast<__m512>(v));
   const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7FFF)), odd), 16);
+  const __m512i rounded =
+      _mm512_srli_epi32(_mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7FFF)), odd), 16);
   const __mmask16 nan = _mm512_cmp_ps_mask(reinterpret_cast<__m512>(v), reinterpret_cast<__m512>(v), _CMP_UNORD_Q);
   const __m512i quiet = _mm512_or_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(0x40));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_mask_blend_epi32(nan, rounded, quiet)));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                      _mm512_cvtepi32_epi16(_mm512_mask_blend_epi32(nan, rounded, quiet)));
 #else
   const VecU bits = reinterpret_cast<VecU>(v);
   const VecU rounded = (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
@@ -77,16 +83,24 @@ HADAL_INLINE void store_first(T* p, Vec v, index_t n) {
 /// a * b + c, one rounding where the hardware has it (AVX2 and up).
 HADAL_INLINE Vec fma(Vec a, Vec b, Vec c) {
 #if defined(HADAL_ISA_IS_avx512)
-  return reinterpret_cast<Vec>(_mm512_fmadd_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b), reinterpret_cast<__m512>(c)));
+  return reinterpret_cast<Vec>(
+      _mm512_fmadd_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b), reinterpret_cast<__m512>(c)));
 #elif defined(HADAL_ISA_IS_avx2)
-  return reinterpret_cast<Vec>(_mm256_fmadd_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b), reinterpret_cast<__m256>(c)));
+  return reinterpret_cast<Vec>(
+      _mm256_fmadd_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b), reinterpret_cast<__m256>(c)));
 #else
   return a * b + c;
 #endif
 }
-HADAL_INLINE Vec max(Vec a, Vec b) { return a > b ? a : b; }
-HADAL_INLINE Vec min(Vec a, Vec b) { return a < b ? a : b; }
-HADAL_INLINE Vec abs(Vec a) { return reinterpret_cast<Vec>(reinterpret_cast<VecU>(a) & 0x7FFFFFFFU); }
+HADAL_INLINE Vec max(Vec a, Vec b) {
+  return a > b ? a : b;
+}
+HADAL_INLINE Vec min(Vec a, Vec b) {
+  return a < b ? a : b;
+}
+HADAL_INLINE Vec abs(Vec a) {
+  return reinterpret_cast<Vec>(reinterpret_cast<VecU>(a) & 0x7FFFFFFFU);
+}
 HADAL_INLINE Vec sqrt(Vec a) {
 #if defined(HADAL_ISA_IS_avx512)
   return reinterpret_cast<Vec>(_mm512_sqrt_ps(reinterpret_cast<__m512>(a)));
