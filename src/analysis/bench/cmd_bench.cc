@@ -8,6 +8,7 @@ namespace hadal {
 
 int cmd_bench(Args args) {
   static constexpr std::array kCommands{
+      Command{"attention", "attention: training shapes and decode", bench_attention},
       Command{"gemm", "matrix products: dense, over experts, FP8", bench_gemm},
       Command{"train", "whole training steps on random tokens", bench_train},
   };

@@ -6,6 +6,8 @@ namespace hadal {
 /// hadal bench: speed against the machine's own measured roof.
 int cmd_bench(Args args);
 
+/// hadal bench attention: forward and backward of training shapes, decode.
+int bench_attention(Args args);
 /// hadal bench gemm: dense, grouped and FP8 matrix products.
 int bench_gemm(Args args);
 /// hadal bench train: tokens/s of whole training steps (forward, backward, clip, AdamW) on random tokens.
