@@ -56,11 +56,29 @@ void dense_row(Exec& ex, const GemmBenchOptions& o, Form form, DType dtype, inde
             o.json);
 }
 
+/// Decoding: few rows, weights from memory. Copies of the weights take turns, so that no cache holds them.
+void decode_row(Exec& ex, const GemmBenchOptions& o, index_t m, index_t k, index_t n) {
+  const std::string name =
+      fmt::format("decode-nt/m={},k={},n={}/bf16/{}/t={}", m, k, n, isa_name(ex.isa), ex.pool.num_threads());
+  if (name.find(o.filter) == std::string::npos) return;
+  const index_t bytes = 2 * k * n, copies = (index_t{192} << 20) / bytes + 1;
+  const Tensor x = random_tensor(DType::kBF16, m, k, 1), w(DType::kBF16, copies * n, k);
+  Tensor y(DType::kBF16, m, n);
+  index_t copy = 0;
+  print_row(bench_bandwidth(ex, name, static_cast<double>(bytes),
+                            [&] {
+                              kernels::gemm_nt(ex, y.view(), x.view(), w.view().slice_rows(copy * n, n));
+                              copy = (copy + 1) % copies;
+                            }),
+            o.json);
+}
+
 /// 64 experts with skewed token counts (expert e gets a share that falls like 1 / (1 + e / 8)).
-void expert_row(Exec& ex, const GemmBenchOptions& o, index_t slots) {
+void expert_row(Exec& ex, const GemmBenchOptions& o, Form form, index_t slots) {
   constexpr index_t kExperts = 64, kIn = 512, kOut = 256;
   const std::string name =
-      fmt::format("experts-nt/slots={},e=64,k=512,n=256/bf16/{}/t={}", slots, isa_name(ex.isa), ex.pool.num_threads());
+      fmt::format("experts-{}/slots={},e=64,in=512,out=256/bf16/{}/t={}", kFormName[static_cast<int>(form)], slots,
+                  isa_name(ex.isa), ex.pool.num_threads());
   if (name.find(o.filter) == std::string::npos) return;
   double sum = 0;
   for (index_t e = 0; e < kExperts; ++e) sum += 1 / (1 + static_cast<double>(e) / 8);
@@ -71,9 +89,13 @@ void expert_row(Exec& ex, const GemmBenchOptions& o, index_t slots) {
     offsets.push_back(static_cast<index_t>(share * static_cast<double>(slots) + 0.5));
   }
   Tensor x = random_tensor(DType::kBF16, slots, kIn, 1), w = random_tensor(DType::kBF16, kExperts * kOut, kIn, 2),
-         y(DType::kBF16, slots, kOut);
+         y = random_tensor(DType::kBF16, slots, kOut, 3), dw(DType::kF32, kExperts * kOut, kIn);
   print_row(bench_compute(ex, name, 2.0 * static_cast<double>(slots * kIn * kOut), kernels::RoofKind::kBF16,
-                          [&] { kernels::grouped_gemm_nt(ex, y.view(), x.view(), w.view(), offsets); }),
+                          [&] {
+                            if (form == Form::kNt) kernels::grouped_gemm_nt(ex, y.view(), x.view(), w.view(), offsets);
+                            if (form == Form::kNn) kernels::grouped_gemm_nn(ex, x.view(), y.view(), w.view(), offsets);
+                            if (form == Form::kTn) kernels::grouped_gemm_tn(ex, dw.view(), y.view(), x.view(), offsets);
+                          }),
             o.json);
 }
 
@@ -121,7 +143,15 @@ int bench_gemm(Args args) {
     for (const Form form : {Form::kNt, Form::kNn}) dense_row(ex, o, form, DType::kBF16, s.m, s.k, s.n);
   for (const Shape s : {Shape{208, 2048, 256}, {192, 2048, 128}, {256, 2048, 64}, {1408, 2048, 256}})
     dense_row(ex, o, Form::kTn, DType::kBF16, s.m, s.k, s.n);
-  for (const index_t slots : {512, 2048, 16384}) expert_row(ex, o, slots);
+  // And of shape M: hidden 512, 2048 tokens.
+  for (const Shape s :
+       {Shape{2048, 512, 416}, {2048, 256, 768}, {2048, 128, 1024}, {2048, 512, 256}, {2048, 512, 2816}})
+    for (const Form form : {Form::kNt, Form::kNn}) dense_row(ex, o, form, DType::kBF16, s.m, s.k, s.n);
+  for (const Shape s : {Shape{416, 2048, 512}, {768, 2048, 256}, {1024, 2048, 128}, {2816, 2048, 512}})
+    dense_row(ex, o, Form::kTn, DType::kBF16, s.m, s.k, s.n);
+  for (const Form form : {Form::kNt, Form::kNn, Form::kTn})
+    for (const index_t slots : {512, 2048, 16384}) expert_row(ex, o, form, slots);
+  for (const index_t m : {1, 4, 8, 16}) decode_row(ex, o, m, 2048, 2048);
   fp8_row(ex, o, 2048, 2048, 2048);
   return 0;
 }

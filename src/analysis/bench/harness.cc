@@ -6,6 +6,8 @@
 #include <chrono>
 #include <vector>
 
+#include "kernels/adamw.h"
+
 namespace hadal {
 namespace {
 
@@ -20,37 +22,93 @@ double timed(const std::function<void()>& body) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+/// A probe is good when it shows nearly the best rate that this row has seen.
+constexpr double kGood = 0.9;
+
+struct Sample {
+  double seconds, before, after;  // of one call; operations or bytes a second
+};
+
+/// probe() gives a rate.
+BenchRow bench(std::string name, double work, const std::function<double()>& probe, const std::function<void()>& body) {
+  constexpr double kProbeSeconds = 1e-3;
+  body();  // warms caches and scratch
+  const double once = timed(body);
+  const int repeats = static_cast<int>(std::clamp(kProbeSeconds / std::max(once, 1e-9), 1.0, 1e4));
+  std::vector<Sample> samples;
+  double total = 0, best = 0;
+  const auto good = [&](const Sample& s) { return std::min(s.before, s.after) >= kGood * best; };
+  while (true) {
+    const double before = probe();
+    const double seconds = timed([&] {
+      for (int i = 0; i < repeats; ++i) body();
+    });
+    samples.push_back({seconds / repeats, before, probe()});
+    best = std::max({best, before, samples.back().after});
+    total += seconds;
+    const auto undisturbed = std::count_if(samples.begin(), samples.end(), good);
+    const double limit = undisturbed < 12 ? 1.0 : 0.25;
+    if (samples.size() >= 12 && (total > limit || samples.size() >= 500)) break;
+  }
+  BenchRow row{.name = std::move(name), .work = work, .samples = static_cast<int>(samples.size())};
+  row.undisturbed = static_cast<int>(std::count_if(samples.begin(), samples.end(), good));
+  std::vector<double> seconds, roofs, shares;
+  for (const Sample& s : samples) {
+    if (row.undisturbed >= 5 && !good(s)) continue;
+    seconds.push_back(s.seconds);
+    roofs.push_back((s.before + s.after) / 2);
+    shares.push_back(roofs.back() > 0 ? work / s.seconds / roofs.back() : 0);
+  }
+  row.seconds = median(seconds), row.roof = median(roofs), row.share = median(shares);
+  return row;
+}
+
 }  // namespace
 
 BenchRow bench_compute(Exec& ex, std::string name, double work, kernels::RoofKind kind,
                        const std::function<void()>& body) {
-  body();  // warms caches and scratch
-  std::vector<double> seconds, roofs;
-  double total = 0;
-  while (seconds.size() < 12 || (total < 0.25 && seconds.size() < 500)) {
-    // A probe of about half a millisecond, close enough to see the same disturbances.
+  const auto probe = [&] {
+    kernels::roofline_work(ex, kind, 64);  // wakes the workers
     double operations = 0;
-    const double probe = timed([&] { operations = kernels::roofline_work(ex, kind, 4096); });
-    if (operations > 0) roofs.push_back(operations / probe);
-    seconds.push_back(timed(body));
-    total += seconds.back();
-  }
-  return {std::move(name), median(seconds), work, roofs.empty() ? 0 : median(roofs)};
+    const double seconds = timed([&] { operations = kernels::roofline_work(ex, kind, 1 << 16); });
+    return operations / seconds;
+  };
+  return bench(std::move(name), work, probe, body);
+}
+
+BenchRow bench_bandwidth(Exec& ex, std::string name, double bytes, const std::function<void()>& body) {
+  // Parts of a buffer far larger than the caches, in turn.
+  constexpr index_t kParts = 16, kFloats = index_t{1} << 21;  // 8 MiB each
+  const Tensor buffer(DType::kF32, kParts, kFloats);
+  index_t part = 0;
+  const auto probe = [&] {
+    const ConstView next = buffer.view().slice_rows(part, 1);
+    part = (part + 1) % kParts;
+    const double seconds = timed([&] {
+      if (kernels::sum_of_squares(ex, next) != 0) fail("bench: a zeroed buffer is not zero");
+    });
+    return static_cast<double>(kFloats) * 4 / seconds;
+  };
+  BenchRow row = bench(std::move(name), bytes, probe, body);
+  row.unit = "B/s";
+  return row;
 }
 
 void print_row(const BenchRow& row, bool json) {
-  const double rate = row.work / row.seconds, share = row.roof > 0 ? rate / row.roof : 0;
+  const double rate = row.work / row.seconds;
   if (json) {
     fmt::print("{}\n", json_line(JsonObject{{"name", row.name},
                                             {"seconds", row.seconds},
                                             {"rate", rate},
                                             {"roof", row.roof},
-                                            {"share", share},
+                                            {"share", row.share},
+                                            {"samples", row.samples},
+                                            {"undisturbed", row.undisturbed},
                                             {"unit", row.unit}}));
     return;
   }
-  fmt::print("{:<58} {:>10.3f} ms {:>8.1f} G{} {:>5.1f}% of {:.0f}\n", row.name, row.seconds * 1e3, rate / 1e9,
-             row.unit, share * 100, row.roof / 1e9);
+  fmt::print("{:<58} {:>10.3f} ms {:>8.1f} G{} {:>5.1f}% of {:.0f}  ({} of {} samples undisturbed)\n", row.name,
+             row.seconds * 1e3, rate / 1e9, row.unit, row.share * 100, row.roof / 1e9, row.undisturbed, row.samples);
 }
 
 }  // namespace hadal

@@ -2,6 +2,8 @@
 #include <immintrin.h>
 #endif
 
+#include <atomic>
+
 #include "kernels/ref/declare.h"
 #include "kernels/table.h"
 
@@ -51,7 +53,15 @@ double roofline_work(Exec& ex, RoofKind kind, index_t rounds) {
   // Below AVX-512, bf16 is widened and multiplied as f32.
   if (kind == RoofKind::kF32 || (kind == RoofKind::kBF16 && per_step == 0)) per_step = 2 * kLanes, probe = f32;
   if (per_step == 0) return 0;
-  ex.pool.parallel_for(ex.pool.num_threads(), probe);
+  // All threads at once: without a meeting point one worker may take the tasks of another that is slow to wake, and the
+  // probe would show fewer cores than there are. The wait is bounded, for a pool that runs its loops on one thread.
+  const int threads = ex.pool.num_threads();
+  std::atomic<int> arrived{0};
+  ex.pool.parallel_for(threads, [&](index_t task, int worker) {
+    arrived.fetch_add(1);
+    for (int spin = 0; arrived.load() < threads && spin < (1 << 16); ++spin) asm volatile("" ::: "memory");
+    probe(task, worker);
+  });
   return per_step * kChains * static_cast<double>(rounds) * ex.pool.num_threads();
 }
 
