@@ -38,7 +38,7 @@ template <class X, class DX>
 void rows_of_loss(Exec& ex, float* loss_T, View dlogits_TV, ConstView logits_TV, std::span<const int> target_T,
                   float grad_scale, std::span<int> argmax_T) {
   const index_t vocab_size = logits_TV.cols;
-  for_row_blocks(ex, logits_TV.rows, vocab_size, [&](index_t begin, index_t end, int /*worker*/) {
+  for_row_blocks(ex, logits_TV.rows, vocab_size, [&](index_t begin, index_t end, int worker) {
     for (index_t t = begin; t < end; ++t) {
       const X* const logits = row_of<X>(logits_TV, t);
       const index_t target = target_T[static_cast<std::size_t>(t)];
@@ -55,18 +55,25 @@ void rows_of_loss(Exec& ex, float* loss_T, View dlogits_TV, ConstView logits_TV,
       }
       const float top = largest(logits, vocab_size);
       if (wants_argmax) argmax_T[static_cast<std::size_t>(t)] = static_cast<int>(find(logits, vocab_size, top));
+      // e^(logit - top) is kept, where it is wanted again: in the gradient's row itself when that is f32.
+      float* kept = nullptr;
+      if constexpr (std::is_same_v<DX, float>)
+        kept = dlogits;
+      else if (dlogits != nullptr)
+        kept = reinterpret_cast<float*>(ex.scratch(worker, vocab_size * static_cast<index_t>(sizeof(float))));
+      const float below_top = value(logits[target]) - top;
       Vec parts[4] = {};
       for_vectors_by_4(vocab_size, [&](index_t i, auto lanes, int k) {
-        parts[k] += existing(exp(load(logits + i, lanes) - top), lanes);
+        const Vec e = exp(load(logits + i, lanes) - top);
+        if (kept != nullptr) store(kept + i, e, lanes);
+        parts[k] += existing(e, lanes);
       });
       const float total = sum((parts[0] + parts[1]) + (parts[2] + parts[3]));
-      const float below_top = value(logits[target]) - top;
       loss_T[t] = std::log(total) - below_top;
       if (dlogits == nullptr) continue;
-      const float factor = grad_scale / total;
-      for_vectors(vocab_size, [&](index_t i, auto lanes) {
-        store(dlogits + i, exp(load(logits + i, lanes) - top) * factor, lanes);
-      });
+      const Vec factor = splat(grad_scale / total);
+      for_vectors(vocab_size,
+                  [&](index_t i, auto lanes) { store(dlogits + i, load(kept + i, lanes) * factor, lanes); });
       set(dlogits[target], (std::exp(below_top) / total - 1.0F) * grad_scale);
     }
   });

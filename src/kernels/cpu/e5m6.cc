@@ -39,20 +39,32 @@ HADAL_INLINE std::uint64_t spread(std::uint64_t packed) {
 
 /// n codes, n even, at 12 bits each. The buffers of codes are kTile long.
 void pack_codes(std::byte* to, const std::uint16_t* codes, index_t n) {
-  for (index_t i = 0; i < n; i += 4) {
-    std::uint64_t four = 0;
-    std::memcpy(&four, codes + i, sizeof four);
+  std::uint64_t four = 0;
+  for (; n >= 4; n -= 4, codes += 4, to += 6) {
+    std::memcpy(&four, codes, 8);
     four = squeeze(four);
-    std::memcpy(to + i / 2 * 3, &four, n - i >= 4 ? 6 : 3);
+    std::memcpy(to, &four, 6);
   }
+  if (n == 0) return;
+  std::memcpy(&four, codes, 4);
+  four = squeeze(four);
+  std::memcpy(to, &four, 3);
 }
 void unpack_codes(std::uint16_t* codes, const std::byte* from, index_t n) {
-  for (index_t i = 0; i < n; i += 4) {
-    std::uint64_t four = 0;
-    std::memcpy(&four, from + i / 2 * 3, n - i >= 4 ? 6 : 3);
-    four = spread(four);
-    std::memcpy(codes + i, &four, sizeof four);
+  for (; n >= 4; n -= 4, codes += 4, from += 6) {
+    // In two parts that meet in a register; meeting in memory would wait for the stores.
+    std::uint32_t low = 0;
+    std::uint16_t high = 0;
+    std::memcpy(&low, from, 4);
+    std::memcpy(&high, from + 4, 2);
+    const std::uint64_t four = spread(low | static_cast<std::uint64_t>(high) << 32);
+    std::memcpy(codes, &four, 8);
   }
+  if (n == 0) return;
+  std::uint64_t two = 0;
+  std::memcpy(&two, from, 3);
+  two = spread(two);
+  std::memcpy(codes, &two, 4);
 }
 
 ue8m0 scale_of(float top) {

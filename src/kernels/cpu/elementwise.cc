@@ -38,6 +38,11 @@ void even_rows(View& y, ConstView& x) {
 
 template <class X, class Y>
 HADAL_INLINE void convert_row(Y* y, const X* x, index_t n, Write write) {
+  if constexpr (std::is_same_v<X, Y>)
+    if (write == Write::kAssign) {
+      std::memcpy(y, x, static_cast<std::size_t>(n) * sizeof(X));
+      return;
+    }
   if (write == Write::kAdd)
     for_vectors(n, [&](index_t i, auto lanes) { store(y + i, load(y + i, lanes) + load(x + i, lanes), lanes); });
   else
@@ -49,14 +54,6 @@ HADAL_INLINE void convert_row(Y* y, const X* x, index_t n, Write write) {
 void convert(Exec& ex, View y, ConstView x, Write write) {
   if (y.dtype == DType::kF64 || x.dtype == DType::kF64) return ref::convert(ex, y, x, write);
   even_rows(y, x);
-  if (y.dtype == x.dtype && write == Write::kAssign) {
-    for_row_blocks(ex, x.rows, x.cols, [&](index_t begin, index_t end, int /*worker*/) {
-      for (index_t r = begin; r < end; ++r)
-        std::memcpy(y.data + bytes_of(y.dtype, r * y.stride), x.data + bytes_of(x.dtype, r * x.stride),
-                    static_cast<std::size_t>(bytes_of(x.dtype, x.cols)));
-    });
-    return;
-  }
   with_any_type(x.dtype, [&](auto from) {
     with_any_type(y.dtype, [&](auto to) {
       using X = typename decltype(from)::type;

@@ -12,24 +12,45 @@
 
 namespace {
 
-/// dy_SD rows of token t added to its row of dx, each times its weight (nullptr: 1), in the order of the choices.
+/// The rows of x_SD that token t was sent to, each times its weight (none: 1), added to row t of y in the order of the
+/// choices.
 template <class X, class Y>
 void add_slots(Exec& ex, View y_TD, ConstView x_SD, ConstView weight_TA, const DispatchPlan& plan) {
+  constexpr index_t kAtOnce = 16;  // choices of one pass over the row
   const index_t num_chosen = plan.slot_TA.cols;
   for_row_blocks(ex, y_TD.rows, y_TD.cols * (num_chosen + 1), [&](index_t begin, index_t end, int /*worker*/) {
+    const X* rows[kAtOnce];
+    float weights[kAtOnce];
     for (index_t t = begin; t < end; ++t) {
       Y* const y = row_of<Y>(y_TD, t);
-      const int* const slots = plan.slot_TA.data + t * plan.slot_TA.stride;
-      const float* const weight = weight_TA.empty() ? nullptr : row_of<float>(weight_TA, t);
-      for_vectors(y_TD.cols, [&](index_t i, auto lanes) {
-        Vec total = load(y + i, lanes);
-        for (index_t a = 0; a < num_chosen; ++a) {
-          if (slots[a] < 0) continue;
-          const Vec x = load(row_of<X>(x_SD, slots[a]) + i, lanes);
-          total = weight == nullptr ? total + x : fma(x, splat(weight[a]), total);
+      for (index_t a = 0; a < num_chosen;) {
+        index_t num = 0;
+        for (; a < num_chosen && num < kAtOnce; ++a) {
+          const index_t slot = plan.slot_TA(t, a);
+          if (slot < 0) continue;
+          rows[num] = row_of<X>(x_SD, slot);
+          weights[num++] = weight_TA.empty() ? 1.0F : row_of<float>(weight_TA, t)[a];
         }
-        store(y + i, total, lanes);
-      });
+        const index_t cols = y_TD.cols;
+        index_t i = 0;
+        for (; i + 4 * kLanes <= cols; i += 4 * kLanes) {
+          Vec total[4];
+#pragma GCC unroll 4
+          for (int k = 0; k < 4; ++k) total[k] = load(y + i + k * kLanes);
+          for (index_t n = 0; n < num; ++n) {
+            const Vec weight = splat(weights[n]);
+#pragma GCC unroll 4
+            for (int k = 0; k < 4; ++k) total[k] = fma(load(rows[n] + i + k * kLanes), weight, total[k]);
+          }
+#pragma GCC unroll 4
+          for (int k = 0; k < 4; ++k) store(y + i + k * kLanes, total[k]);
+        }
+        for_vectors(cols - i, [&](index_t rest, auto lanes) {
+          Vec total = load(y + i + rest, lanes);
+          for (index_t n = 0; n < num; ++n) total = fma(load(rows[n] + i + rest, lanes), splat(weights[n]), total);
+          store(y + i + rest, total, lanes);
+        });
+      }
     }
   });
 }

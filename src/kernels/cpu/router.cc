@@ -26,7 +26,23 @@ index_t take_best(float* values, index_t n) {
   for (index_t i = kLanes; i < n; i += kLanes) best = max(best, load(values + i));
   const float top = max_of(best);
   index_t i = 0;
+#if defined(HADAL_ISA_IS_avx512)
+  for (;; i += kLanes) {
+    const unsigned equal = _mm512_cmpeq_ps_mask(_mm512_loadu_ps(values + i), _mm512_set1_ps(top));
+    if (equal == 0) continue;
+    i += __builtin_ctz(equal);
+    break;
+  }
+#elif defined(HADAL_ISA_IS_avx2)
+  for (;; i += kLanes) {
+    const int equal = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(values + i), _mm256_set1_ps(top), _CMP_EQ_OQ));
+    if (equal == 0) continue;
+    i += __builtin_ctz(static_cast<unsigned>(equal));
+    break;
+  }
+#else
   while (values[i] != top) ++i;
+#endif
   values[i] = kNever;
   return i;
 }
