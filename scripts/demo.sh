@@ -28,7 +28,9 @@ for folder in "${corpus[@]}"; do
 done
 
 say "2. Tokenizer, data and training: $hadal pretrain --config configs/recipes/demo.json --out $run"
-$hadal pretrain --config configs/recipes/demo.json --out "$run" --data.inputs "${corpus[@]}" "$@"
+resume=()
+if [ -e "$run/manifest.json" ]; then resume=(--resume); fi  # a second ./dev demo goes on where the first one stopped
+$hadal pretrain --config configs/recipes/demo.json --out "$run" --data.inputs "${corpus[@]}" "${resume[@]}" "$@"
 
 say "3. The model writes"
 checkpoint=$(find "$run/checkpoints" -maxdepth 1 -name 'step-*' | sort -V | tail -n 1)

@@ -84,6 +84,9 @@ struct ParameterCount {
   std::int64_t total = 0, active = 0, mtp = 0;
 };
 ParameterCount count_parameters(const ModelConfig& config);
+/// Floating-point operations of training on one token: 2 for each multiply-add of the forward pass, twice that for the
+/// backward pass; causal attention over a sequence counts half. MTP layers left out.
+double training_flops_per_token(const ModelConfig& config, int sequence_length);
 /// Cached values of one token over all layers: (kv_lora_rank + rope) or 2 * kv heads * head_dim, each.
 std::int64_t kv_elements_per_token(const ModelConfig& config);
 

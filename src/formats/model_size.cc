@@ -53,4 +53,13 @@ std::int64_t kv_elements_per_token(const ModelConfig& c) {
   return per_layer * c.num_hidden_layers;
 }
 
+double training_flops_per_token(const ModelConfig& c, int sequence_length) {
+  const double input_embedding = static_cast<double>(c.vocab_size) * c.hidden_size;
+  const double weights =
+      static_cast<double>(count_parameters(c).active) - (c.tie_word_embeddings ? 0 : input_embedding);
+  const double per_key = c.uses_mla() ? static_cast<double>(c.num_attention_heads) * (c.qk_head_dim() + c.v_head_dim)
+                                      : 2.0 * c.num_attention_heads * c.head_dim;
+  return 6 * weights + 6 * per_key * c.num_hidden_layers * sequence_length / 2;
+}
+
 }  // namespace hadal

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/utf8.h"
+#include "kernels/roofline.h"
 #include "nn/generate.h"
 #include "nn/weights.h"
 #include "train/event_file.h"
@@ -50,6 +51,7 @@ class Run {
   std::uint64_t seed() const { return static_cast<std::uint64_t>(o_.seed); }
   void begin();
   void one_step();
+  std::string note() const;
   void roll_back(const std::string& reason);
   void save();
   void run_validation();
@@ -72,6 +74,8 @@ class Run {
   std::optional<JsonLog> metrics_, samples_, experts_, evals_, verdicts_;
   std::optional<EventFile> events_;
   RunResult result_;
+  double tokens_per_second_ = 0;
+  double roof_ = 0, flops_per_token_ = 0;  // of this machine; of this model
 };
 
 RunManifest Run::manifest() const {
@@ -106,6 +110,9 @@ void Run::begin() {
     if (resume_) log_info("no checkpoint yet: starting from step 0");
   }
   checkpoints_.emplace(checkpoints, o_.checkpoints);
+  roof_ =
+      kernels::measure_roof(exec_, o_.trainer.precision == "f32" ? kernels::RoofKind::kF32 : kernels::RoofKind::kBF16);
+  flops_per_token_ = training_flops_per_token(in_.config, o_.trainer.seq_length);
   metrics_.emplace(folder_ / "metrics.jsonl", step);
   samples_.emplace(folder_ / "samples.jsonl", step);
   experts_.emplace(folder_ / "experts.jsonl", step);
@@ -139,7 +146,15 @@ void Run::one_step() {
     }
   }
   result_.loss = m.main_loss;
+  tokens_per_second_ = m.tokens_per_second;
   if (report.verdict == Verdict::kRollBack) roll_back(report.reason);
+}
+
+/// What the progress line says of the last step.
+std::string Run::note() const {
+  const double share = roof_ > 0 ? tokens_per_second_ * flops_per_token_ / roof_ : 0;
+  return fmt::format("loss {:.4f}  {} tok/s  {:.0f}% of the GEMM roof", result_.loss, count_text(tokens_per_second_),
+                     100 * share);
 }
 
 void Run::roll_back(const std::string& reason) {
@@ -207,7 +222,7 @@ RunResult Run::go() {
   };
   while (!trainer_.done() && !StopSignal::requested()) {
     one_step();
-    progress.update(trainer_.position().step, fmt::format("loss {:.4f}", result_.loss));
+    progress.update(trainer_.position().step, note());
     if (due(o_.validation.every)) run_validation();
     if (due(o_.samples.every)) run_samples();
     if (due(o_.checkpoints.every)) save();

@@ -318,5 +318,12 @@ TEST(ModelConfig, LargestSizesDoNotOverflow) {
   EXPECT_GT(count.mtp, 0);
 }
 
+// Shapes T and M of the speed targets: 24.55 and 175.7 MFLOP a token.
+TEST(ModelSize, TrainingFlopsPerToken) {
+  const std::filesystem::path models = std::filesystem::path(HADAL_SOURCE_DIR) / "configs/models";
+  EXPECT_NEAR(training_flops_per_token(load_model_config(models / "t.json"), 256) / 24.55e6, 1, 0.005);
+  EXPECT_NEAR(training_flops_per_token(load_model_config(models / "m.json"), 512) / 175.7e6, 1, 0.005);
+}
+
 }  // namespace
 }  // namespace hadal

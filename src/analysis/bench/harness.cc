@@ -107,8 +107,10 @@ void print_row(const BenchRow& row, bool json) {
                                             {"unit", row.unit}}));
     return;
   }
-  fmt::print("{:<58} {:>10.3f} ms {:>8.1f} G{} {:>5.1f}% of {:.0f}  ({} of {} samples undisturbed)\n", row.name,
-             row.seconds * 1e3, rate / 1e9, row.unit, row.share * 100, row.roof / 1e9, row.undisturbed, row.samples);
+  const std::string samples =
+      row.samples > 0 ? fmt::format("  ({} of {} samples undisturbed)", row.undisturbed, row.samples) : std::string();
+  fmt::print("{:<58} {:>10.3f} ms {:>8.1f} G{} {:>5.1f}% of {:.0f}{}\n", row.name, row.seconds * 1e3, rate / 1e9,
+             row.unit, row.share * 100, row.roof / 1e9, samples);
 }
 
 }  // namespace hadal

@@ -49,15 +49,6 @@ Batch random_batch(const TrainBenchOptions& o, int vocab_size, std::uint64_t ste
   return batch;
 }
 
-/// Multiply-adds of the forward pass count 2, backward twice that, causal attention half.
-double flops_per_token(const ModelConfig& c, int sequence) {
-  const double embedding = static_cast<double>(c.vocab_size) * c.hidden_size;
-  const double active = static_cast<double>(count_parameters(c).active) - embedding;
-  const double attention = c.uses_mla() ? static_cast<double>(c.num_attention_heads) * (c.qk_head_dim() + c.v_head_dim)
-                                        : 2.0 * c.num_attention_heads * c.head_dim;
-  return 6 * active + 6 * attention * c.num_hidden_layers * sequence / 2;
-}
-
 }  // namespace
 
 int bench_train(Args args) {
@@ -103,10 +94,14 @@ int bench_train(Args args) {
                tokens = o.sequence * o.batch;
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  const double flops = flops_per_token(config, o.sequence) * tokens;
+  const double flops = training_flops_per_token(config, o.sequence) * tokens;
   const BenchRow row{fmt::format("train/{}/{}/{}/t={}", std::filesystem::path(o.config).stem().string(), o.precision,
                                  isa_name(exec.isa), pool.num_threads()),
-                     median, flops, roof};
+                     median,
+                     flops,
+                     roof,
+                     "FLOP/s",
+                     flops / median / roof};
   if (o.json) {
     fmt::print("{}\n", json_line(JsonObject{{"name", row.name},
                                             {"tokens_per_second", tokens / median},
