@@ -59,7 +59,10 @@ void check_fixture(const fs::path& folder, bool absorbed, std::string_view weigh
              logits = bench.ctx.keep_wide(num_tokens, config.vocab_size);
   model.forward(bench.ctx, final, ids, nullptr, absorbed, &probe);
   model.logits(bench.ctx, logits, final);
-  EXPECT_LE(max_difference(logits, want.at(golden_logits)), kTolerance);
+  // Quantised activations: a value on the edge between two E4M3 codes falls by the last bit of an f32 sum, which
+  // differs between instruction sets. The CPU's best meets the bound; the others may have such a value.
+  const bool edges = golden_logits != "logits" && chosen_isa() != best_isa();
+  EXPECT_LE(max_difference(logits, want.at(golden_logits)), edges ? 5e-3 : kTolerance);
   if (golden_logits == "logits" && want.contains("mtp.logits")) {
     const View mtp = bench.ctx.keep_wide(num_tokens - 1, config.vocab_size);
     model.mtp_logits(bench.ctx, mtp, final, ids, &probe);

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "analysis/bench/cmd_bench.h"
 #include "analysis/bench/harness.h"
@@ -86,7 +87,7 @@ void expert_row(Exec& ex, const GemmBenchOptions& o, Form form, index_t slots) {
   double share = 0;
   for (index_t e = 0; e < kExperts; ++e) {
     share += 1 / (1 + static_cast<double>(e) / 8) / sum;
-    offsets.push_back(static_cast<index_t>(share * static_cast<double>(slots) + 0.5));
+    offsets.push_back(std::llround(share * static_cast<double>(slots)));
   }
   Tensor x = random_tensor(DType::kBF16, slots, kIn, 1), w = random_tensor(DType::kBF16, kExperts * kOut, kIn, 2),
          y = random_tensor(DType::kBF16, slots, kOut, 3), dw(DType::kF32, kExperts * kOut, kIn);
