@@ -1,6 +1,7 @@
 #pragma once
 // Checks of arguments, shared by the public functions of the kernels.
 #include <initializer_list>
+#include <span>
 
 #include "tensor/view.h"
 
@@ -30,6 +31,16 @@ inline void check_activation(const char* kernel, const char* name, ConstView vie
 inline void check_statistic(const char* kernel, const char* name, ConstView view, index_t rows, index_t cols,
                             bool f64) {
   check_view(kernel, name, view, rows, cols, {f64 ? DType::kF64 : DType::kF32});
+}
+
+/// Throws unless rows [offsets[e], offsets[e + 1]) are among `rows` rows for every expert e; gives their number.
+inline index_t check_offsets(const char* kernel, std::span<const index_t> offsets, index_t rows) {
+  HADAL_CHECK(!offsets.empty() && offsets.front() >= 0 && offsets.back() <= rows, kernel, ": offsets of ",
+              static_cast<index_t>(offsets.size()) - 1, " experts leave the ", rows, " rows");
+  for (std::size_t e = 1; e < offsets.size(); ++e)
+    HADAL_CHECK(offsets[e - 1] <= offsets[e], kernel, ": offsets fall from ", offsets[e - 1], " to ", offsets[e],
+                " at expert ", e - 1);
+  return static_cast<index_t>(offsets.size()) - 1;
 }
 
 }  // namespace hadal::kernels

@@ -24,15 +24,6 @@ void check_float(const char* name, const char* what, ConstView v, index_t rows, 
   check_view(name, what, v, rows, cols, {DType::kF32, DType::kBF16});
 }
 
-index_t check_offsets(const char* name, std::span<const index_t> offsets, index_t rows) {
-  HADAL_CHECK(offsets.front() >= 0 && offsets.back() <= rows, name, ": offsets [", offsets.front(), ", ",
-              offsets.back(), ") leave the ", rows, " rows");
-  for (std::size_t e = 1; e < offsets.size(); ++e)
-    HADAL_CHECK(offsets[e - 1] <= offsets[e], name, ": offsets fall from ", offsets[e - 1], " to ", offsets[e],
-                " at expert ", e - 1);
-  return static_cast<index_t>(offsets.size()) - 1;
-}
-
 void check_blocks(const char* name, Fp8Const w, index_t num_matrices, index_t rows, index_t cols) {
   HADAL_CHECK(num_matrices > 0, name, ": ", num_matrices, " matrices");
   check(name, "w", w, num_matrices * rows, cols, num_matrices * tiles_of(rows), tiles_of(cols));

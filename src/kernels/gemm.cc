@@ -19,14 +19,6 @@ void check_operand(const char* name, const char* what, ConstView v, index_t rows
   check_view(name, what, v, rows, cols, {DType::kF32, DType::kBF16, DType::kF64});
 }
 
-void check_offsets(const char* name, std::span<const index_t> offsets, index_t rows) {
-  HADAL_CHECK(!offsets.empty() && offsets.front() >= 0 && offsets.back() <= rows, name, ": offsets of ",
-              static_cast<index_t>(offsets.size()) - 1, " experts leave the ", rows, " rows");
-  for (std::size_t e = 1; e < offsets.size(); ++e)
-    HADAL_CHECK(offsets[e - 1] <= offsets[e], name, ": offsets fall from ", offsets[e - 1], " to ", offsets[e],
-                " at expert ", e - 1);
-}
-
 }  // namespace
 
 void grouped_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, ConstView w_ExFD, std::span<const index_t> offsets,

@@ -10,6 +10,7 @@
 #include "kernels/fp8.h"
 #include "kernels/gemm.h"
 #include "kernels/moe_dispatch.h"
+#include "kernels/packed_gemm.h"
 #include "kernels/rmsnorm.h"
 #include "kernels/roofline.h"
 #include "kernels/rope.h"
@@ -23,6 +24,8 @@ struct KernelTable {
   decltype(&kernels::grouped_gemm_nt) grouped_gemm_nt;  // gemm_* are groups of one
   decltype(&kernels::grouped_gemm_nn) grouped_gemm_nn;
   decltype(&kernels::grouped_gemm_tn) grouped_gemm_tn;
+  void (*fill_packed)(Exec&, kernels::PackedWeights&, ConstView w);  // pack_weights: fills data, the rest is set
+  decltype(&kernels::packed_gemm_nt) packed_gemm_nt;
   decltype(&kernels::fp8_quantize_rows) fp8_quantize_rows;
   decltype(&kernels::fp8_quantize_columns) fp8_quantize_columns;
   decltype(&kernels::fp8_quantize_blocks) fp8_quantize_blocks;

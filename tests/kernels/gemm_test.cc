@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "kernels/packed_gemm.h"
 
 namespace hadal {
 namespace {
@@ -133,6 +134,29 @@ TEST(Gemm, ReferenceByHand) {
   EXPECT_EQ(dx, (std::vector<double>{6, 4, 2, 24, 13, 2}));
   kernels::gemm_tn(ex, view_of(Mat<double>{dw.data(), 2, 3, 3}), y_TF, x_TD);
   EXPECT_EQ(dw, (std::vector<double>{90, 86, 82, 156, 173, 190}));
+}
+
+TEST(Gemm, PackedWeightsGiveTheSameBits) {
+  ThreadPool pool(2);
+  for (const Isa isa : {Isa::kReference, Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
+    if (isa > best_isa()) continue;
+    Exec ex(pool, isa);
+    for (const DType dtype : {DType::kF32, DType::kBF16})
+      for (const DType result : {DType::kF32, DType::kBF16})
+        for (const index_t out : {1, 17, 64, 131})
+          for (const index_t in : {1, 7, 64, 2051})
+            for (const index_t rows : {1, 5, 40}) {
+              if (isa == Isa::kReference && in > 100) continue;
+              Case c{.out = out, .in = in, .offsets = {0, rows, rows, rows + 3}, .operand = dtype, .result = result};
+              c.pad = out % 2;
+              SCOPED_TRACE(describe(c));
+              Operands want(c), got(c);
+              grouped_gemm_nt(ex, want.out.view, want.a.view, want.b.view, c.offsets);
+              const kernels::PackedWeights packed = kernels::pack_weights(ex, got.b.view, c.experts());
+              kernels::packed_gemm_nt(ex, got.out.view, got.a.view, packed, c.offsets);
+              ASSERT_TRUE(same_bytes(want, got)) << isa_name(isa);
+            }
+  }
 }
 
 TEST(Gemm, OddSizes) {

@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "kernels/fp8.h"
 #include "kernels/gemm.h"
+#include "kernels/packed_gemm.h"
 
 namespace hadal {
 namespace {
@@ -24,8 +25,8 @@ struct GemmBenchOptions {
   }
 };
 
-enum class Form { kNt, kNn, kTn };
-constexpr const char* kFormName[] = {"nt", "nn", "tn"};
+enum class Form { kNt, kNn, kTn, kPacked };
+constexpr const char* kFormName[] = {"nt", "nn", "tn", "packed"};
 
 Tensor random_tensor(DType dtype, index_t rows, index_t cols, std::uint64_t seed) {
   Tensor t(dtype, rows, cols);
@@ -58,17 +59,25 @@ void dense_row(Exec& ex, const GemmBenchOptions& o, Form form, DType dtype, inde
 }
 
 /// Decoding: few rows, weights from memory. Copies of the weights take turns, so that no cache holds them.
-void decode_row(Exec& ex, const GemmBenchOptions& o, index_t m, index_t k, index_t n) {
-  const std::string name =
-      fmt::format("decode-nt/m={},k={},n={}/bf16/{}/t={}", m, k, n, isa_name(ex.isa), ex.pool.num_threads());
+void decode_row(Exec& ex, const GemmBenchOptions& o, bool packed, index_t m, index_t k, index_t n) {
+  const std::string name = fmt::format("decode-{}/m={},k={},n={}/bf16/{}/t={}", packed ? "packed" : "nt", m, k, n,
+                                       isa_name(ex.isa), ex.pool.num_threads());
   if (name.find(o.filter) == std::string::npos) return;
   const index_t bytes = 2 * k * n, copies = (index_t{192} << 20) / bytes + 1;
   const Tensor x = random_tensor(DType::kBF16, m, k, 1), w(DType::kBF16, copies * n, k);
   Tensor y(DType::kBF16, m, n);
   index_t copy = 0;
+  std::vector<kernels::PackedWeights> packed_w;
+  for (index_t i = 0; packed && i < copies; ++i)
+    packed_w.push_back(kernels::pack_weights(ex, w.view().slice_rows(i * n, n)));
+  const index_t offsets[] = {0, m};
   print_row(bench_bandwidth(ex, name, static_cast<double>(bytes),
                             [&] {
-                              kernels::gemm_nt(ex, y.view(), x.view(), w.view().slice_rows(copy * n, n));
+                              const auto i = static_cast<std::size_t>(copy);
+                              if (packed)
+                                kernels::packed_gemm_nt(ex, y.view(), x.view(), packed_w[i], offsets);
+                              else
+                                kernels::gemm_nt(ex, y.view(), x.view(), w.view().slice_rows(copy * n, n));
                               copy = (copy + 1) % copies;
                             }),
             o.json);
@@ -91,8 +100,10 @@ void expert_row(Exec& ex, const GemmBenchOptions& o, Form form, index_t slots) {
   }
   Tensor x = random_tensor(DType::kBF16, slots, kIn, 1), w = random_tensor(DType::kBF16, kExperts * kOut, kIn, 2),
          y = random_tensor(DType::kBF16, slots, kOut, 3), dw(DType::kF32, kExperts * kOut, kIn);
+  const kernels::PackedWeights packed = kernels::pack_weights(ex, w.view(), kExperts);
   print_row(bench_compute(ex, name, 2.0 * static_cast<double>(slots * kIn * kOut), kernels::RoofKind::kBF16,
                           [&] {
+                            if (form == Form::kPacked) kernels::packed_gemm_nt(ex, y.view(), x.view(), packed, offsets);
                             if (form == Form::kNt) kernels::grouped_gemm_nt(ex, y.view(), x.view(), w.view(), offsets);
                             if (form == Form::kNn) kernels::grouped_gemm_nn(ex, x.view(), y.view(), w.view(), offsets);
                             if (form == Form::kTn) kernels::grouped_gemm_tn(ex, dw.view(), y.view(), x.view(), offsets);
@@ -150,9 +161,10 @@ int bench_gemm(Args args) {
     for (const Form form : {Form::kNt, Form::kNn}) dense_row(ex, o, form, DType::kBF16, s.m, s.k, s.n);
   for (const Shape s : {Shape{416, 2048, 512}, {768, 2048, 256}, {1024, 2048, 128}, {2816, 2048, 512}})
     dense_row(ex, o, Form::kTn, DType::kBF16, s.m, s.k, s.n);
-  for (const Form form : {Form::kNt, Form::kNn, Form::kTn})
+  for (const Form form : {Form::kPacked, Form::kNt, Form::kNn, Form::kTn})
     for (const index_t slots : {512, 2048, 16384}) expert_row(ex, o, form, slots);
-  for (const index_t m : {1, 4, 8, 16}) decode_row(ex, o, m, 2048, 2048);
+  for (const bool packed : {true, false})
+    for (const index_t m : {1, 4, 8, 16}) decode_row(ex, o, packed, m, 2048, 2048);
   fp8_row(ex, o, 2048, 2048, 2048);
   return 0;
 }

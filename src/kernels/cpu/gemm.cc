@@ -9,6 +9,7 @@
 
 #include "kernels/cpu/intrinsics.h"
 #include "kernels/fp8.h"
+#include "kernels/packed_gemm.h"
 
 #include "kernels/cpu/isa_begin.h"
 
@@ -31,7 +32,44 @@ void multiply_any(Exec& ex, View out, ConstView a, ConstView b, std::span<const 
     multiply_groups<bf16, kForm>(ex, out, a.as<bf16>(), b.as<bf16>(), offsets, write);
 }
 
+/// Bytes of a packed matrix; matrices begin at cache lines.
+template <class T>
+index_t packed_bytes(index_t rows, index_t cols) {
+  return divide_up(packed_offset<T>(divide_up(rows, kLanes) * kLanes, cols, 0, 0), 64) * 64;
+}
+
+template <class T>
+void pack_all(Exec& ex, PackedWeights& packed, Mat<const T> w) {
+  const index_t bytes = packed_bytes<T>(packed.rows, packed.cols), panels = divide_up(packed.rows, kPanel);
+  packed.data = Storage(bytes * packed.num_matrices);
+  ex.pool.parallel_for(packed.num_matrices * panels, [&](index_t i, int) {
+    const index_t e = i / panels;
+    pack_panel(packed.data.data() + e * bytes, i % panels * kPanel, packed.rows, w.data + e * packed.rows * w.stride,
+               w.stride, packed.cols);
+  });
+}
+
+template <class T>
+void multiply_packed(Exec& ex, View y, Mat<const T> x, const PackedWeights& w, std::span<const index_t> offsets,
+                     Write write) {
+  const index_t bytes = packed_bytes<T>(w.rows, w.cols);
+  std::vector<Group<T>> groups = make_groups<T, Form::kNt>(y, x, Mat<const T>{}, offsets, write);
+  for (std::size_t e = 0; e < groups.size(); ++e) groups[e].packed = w.data.data() + static_cast<index_t>(e) * bytes;
+  Driver<T, Form::kNt>(ex, y, x.stride, 0, write).run(groups);
+}
+
 }  // namespace
+
+void fill_packed(Exec& ex, PackedWeights& packed, ConstView w) {
+  w.dtype == DType::kF32 ? pack_all(ex, packed, w.as<float>()) : pack_all(ex, packed, w.as<bf16>());
+}
+void packed_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w, std::span<const index_t> offsets,
+                    Write write) {
+  if (w.dtype == DType::kF32)
+    multiply_packed(ex, y_SF, x_SD.as<float>(), w, offsets, write);
+  else
+    multiply_packed(ex, y_SF, x_SD.as<bf16>(), w, offsets, write);
+}
 
 void grouped_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, ConstView w_ExFD, std::span<const index_t> offsets,
                      Write write) {

@@ -1,10 +1,11 @@
 // Grouped products out[m, n] (write) a[m, k] b[k, n].
 //
 // First the left operand is brought into a form that tiles can read, where it is not in one already; then each task
-// packs the part of the right operand that it needs and multiplies.
+// packs the part of the right operand that it needs, unless that was packed before, and multiplies.
 #ifndef HADAL_KERNELS_CPU_GEMM_DRIVER_H_
 #define HADAL_KERNELS_CPU_GEMM_DRIVER_H_
 
+#include "kernels/cpu/gemm_direct.h"
 #include "kernels/cpu/gemm_pack.h"
 #include "kernels/cpu/gemm_plan.h"
 
@@ -33,8 +34,9 @@ template <class T>
 struct Group {
   const T* a = nullptr;
   const T* b = nullptr;
-  index_t row = 0;       // of the output
-  index_t m = 0, k = 0;  // rows and reduced values
+  const std::byte* packed = nullptr;  // instead of b: all its panels (pack_group)
+  index_t row = 0;                    // of the output
+  index_t m = 0, k = 0;               // rows and reduced values
   GroupScales scales;
   // The left operand as tiles read it: rows of words, or strips over the whole reduced axis.
   const std::byte* left = nullptr;
@@ -66,7 +68,8 @@ class Driver {
  private:
   static constexpr bool kScaled = std::is_same_v<T, e4m3>;
   static constexpr bool kStrips = kForm == Form::kTn;
-  static constexpr index_t kSlab = 12;  // rows that are multiplied by all columns of a task before the next ones
+  static constexpr index_t kDirectParts = 3;  // beyond so many direct tiles of rows, packing costs less
+  static constexpr index_t kSlab = 12;        // rows that are multiplied by all columns of a task before the next ones
 
   void prepare_left(std::span<Group<T>> groups) {
     struct Part {
@@ -127,18 +130,58 @@ class Driver {
     for (index_t i = 0; i < split.parts; ++i) most_words = std::max(most_words, words_of<T>(split.size(i)));
     Work w{group, task};
     w.padded = divide_up(task.columns, kLanes) * kLanes;
-    const index_t b_bytes = most_words * w.padded * 4;
     const index_t scale_bytes = kScaled ? divide_up(most_words * kValues<T>, kFp8Tile) * w.padded * 4 : 0;
     const bool sums = out_.dtype == DType::kBF16 && (split.parts > 1 || (kScaled && group.k > kFp8Tile));
+    const index_t b_bytes = is_packed(group) ? 0 : most_words * w.padded * 4;
     w.b = ex_.scratch(worker, b_bytes + scale_bytes + (sums ? task.rows * w.padded * 4 : 0));
     w.scales = reinterpret_cast<float*>(w.b + b_bytes);
     w.sums = sums ? reinterpret_cast<float*>(w.b + b_bytes + scale_bytes) : nullptr;
     for (index_t i = 0; i < split.parts; ++i) {
       w.k = split.first(i), w.values = split.size(i);
       w.first = i == 0, w.last = i + 1 == split.parts;
-      pack_right(w);
+#if defined(HADAL_ISA_IS_avx512)
+      if (is_direct(w)) {
+        multiply_directly(w);
+        continue;
+      }
+#endif
+      if (!is_packed(group)) pack_right(w);
       for (index_t r = 0; r < task.rows; r += kSlab) multiply_slab(w, r, std::min(kSlab, task.rows - r));
     }
+  }
+
+#if defined(HADAL_ISA_IS_avx512)
+  static bool is_direct(const Work& w) {
+    return kForm == Form::kNt && std::is_same_v<T, bf16> && w.group.packed == nullptr &&
+           w.task.rows <= kDirectParts * kDirectRows && w.task.columns % kLanes == 0 &&
+           w.values % (2 * kDirectWords) == 0 && w.values > 0;
+  }
+
+  void multiply_directly(const Work& w) const {
+    const index_t stride = b_stride_ * static_cast<index_t>(sizeof(T));
+    const auto* b = reinterpret_cast<const std::byte*>(w.group.b + w.task.column * b_stride_ + w.k);
+    const EvenSplit rows(w.task.rows, kDirectRows, 1);
+    Tile t;
+    t.a_stride = w.group.left_stride;
+    t.words = words_of<T>(w.values);
+    t.columns = kLanes;
+    for (index_t c = 0; c < w.task.columns; c += kLanes) {
+      t.b = b + c * stride;
+      for (index_t part = 0; part < rows.parts; ++part) {
+        t.a = w.group.left + (w.task.row + rows.first(part)) * w.group.left_stride + w.k / kValues<T> * 4;
+        place(w, t, rows.first(part), c, w.first, w.last);
+        direct_function(rows.size(part))(t, stride, c + kLanes < w.task.columns ? t.b + kLanes * stride : t.b);
+      }
+    }
+  }
+#endif
+
+  /// Whether tiles can read the right operand as it is.
+  static bool is_packed(const Group<T>& group) { return kAsStored<T> && group.packed != nullptr; }
+
+  /// Of the block at column c of the task: a panel of `vecs` vectors. Tasks begin where panels do.
+  static const std::byte* packed_panel(const Work& w, index_t c, int vecs) {
+    return w.group.packed + packed_offset<T>(w.task.column + c, w.group.k, w.k, vecs);
   }
 
   void pack_right(const Work& w) const {
@@ -146,7 +189,11 @@ class Driver {
     for (index_t c = 0; c < w.task.columns; c += kPanel) {
       const index_t columns = std::min<index_t>(kPanel, w.task.columns - c), n = w.task.column + c;
       std::byte* panel = w.b + c * words * 4;
-      if constexpr (kForm == Form::kNt) {
+      if (w.group.packed != nullptr) {
+        const int vecs = static_cast<int>(divide_up(columns, kLanes));
+        const index_t count = w.values * vecs * kLanes;
+        widen_row(panel, reinterpret_cast<const T*>(packed_panel(w, c, vecs)), count, count);
+      } else if constexpr (kForm == Form::kNt) {
         pack_transposed(panel, columns, w.group.b + n * b_stride_ + w.k, b_stride_, w.values);
       } else {
         pack_rows(panel, columns, w.group.b + w.k * b_stride_ + n, b_stride_, w.values);
@@ -173,7 +220,7 @@ class Driver {
     for (index_t c = 0; c < w.task.columns; c += kPanel) {
       t.columns = std::min<index_t>(kPanel, w.task.columns - c);
       const int vecs = static_cast<int>(divide_up(t.columns, kLanes));
-      const std::byte* panel = w.b + c * words * 4;
+      const std::byte* panel = is_packed(w.group) ? packed_panel(w, c, vecs) : w.b + c * words * 4;
       for (index_t i = 0, step; i < rows; i += step) {
         step = tile_step(rows - i, tile_rows(vecs));
         t.a = left + (kStrips ? i / kStrip : i) * stride;

@@ -175,6 +175,29 @@ void pack_transposed(std::byte* dst, index_t columns, const T* src, index_t stri
   }
 }
 
+/// Where word k of the panel of `vecs` vectors that begins at `column` stands in a right operand that is packed as a
+/// whole, with `values` values in each column: panel after panel, the values of a panel as they are stored (words, or
+/// on CPUs that widen them, [values][columns]).
+template <class T>
+index_t packed_offset(index_t column, index_t values, index_t k, int vecs) {
+  if constexpr (kAsStored<T>) return (column * words_of<T>(values) + k / kValues<T> * vecs * kLanes) * 4;
+  return (column * values + k * vecs * kLanes) * static_cast<index_t>(sizeof(T));
+}
+
+/// Packs the panel that begins at `column` of a right operand whose columns are its rows.
+template <class T>
+void pack_panel(std::byte* packed, index_t column, index_t columns, const T* src, index_t stride, index_t values) {
+  const index_t n = std::min<index_t>(kPanel, columns - column), padded = (n + kLanes - 1) / kLanes * kLanes;
+  std::byte* panel = packed + packed_offset<T>(column, values, 0, 0);
+  if constexpr (kAsStored<T>) {
+    pack_transposed(panel, n, src + column * stride, stride, values);
+  } else {
+    auto* to = reinterpret_cast<T*>(panel);
+    for (index_t k = 0; k < values; ++k)
+      for (index_t c = 0; c < padded; ++c) to[k * padded + c] = c < n ? src[(column + c) * stride + k] : T{};
+  }
+}
+
 /// Packs a panel from a source whose rows run along the columns: word k of column n comes from src[values of k][n].
 template <class T>
 void pack_rows(std::byte* dst, index_t columns, const T* src, index_t stride, index_t values) {

@@ -1,4 +1,6 @@
 // Plain loops over doubles; only the result is rounded to the type of the output.
+#include <cstring>
+
 #include "kernels/ref/values.h"
 #include "kernels/table.h"
 
@@ -52,6 +54,20 @@ void grouped_gemm_tn(Exec& ex, View dw_ExFD, ConstView dy_SF, ConstView x_SD, st
             dy[static_cast<std::size_t>(s * out + f)] * x[static_cast<std::size_t>(s * in + d)];
     write_row(dw_ExFD, row, sum_D.data(), write);
   });
+}
+
+/// The reference keeps the order of rows.
+void fill_packed(Exec& /*ex*/, PackedWeights& packed, ConstView w) {
+  const index_t row_bytes = bytes_of(w.dtype, w.cols);
+  packed.data = Storage(w.rows * row_bytes);
+  for (index_t r = 0; r < w.rows; ++r)
+    std::memcpy(packed.data.data() + r * row_bytes, w.slice_rows(r, 1).data, static_cast<std::size_t>(row_bytes));
+}
+
+void packed_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w, std::span<const index_t> offsets,
+                    Write write) {
+  const ConstView w_ExFD{w.data.data(), w.dtype, w.num_matrices * w.rows, w.cols, w.cols};
+  grouped_gemm_nt(ex, y_SF, x_SD, w_ExFD, offsets, write);
 }
 
 }  // namespace hadal::kernels::ref
