@@ -16,7 +16,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "safetensors data is used in place");
 
-constexpr std::array<std::pair<std::string_view, DType>, 11> kDtypes = {{{"F64", DType::kF64},
+constexpr std::array<std::pair<std::string_view, DType>, 12> kDtypes = {{{"F64", DType::kF64},
                                                                          {"F32", DType::kF32},
                                                                          {"F16", DType::kF16},
                                                                          {"BF16", DType::kBF16},
@@ -25,6 +25,7 @@ constexpr std::array<std::pair<std::string_view, DType>, 11> kDtypes = {{{"F64",
                                                                          {"F8_E8M0", DType::kUE8M0},
                                                                          {"I64", DType::kI64},
                                                                          {"I32", DType::kI32},
+                                                                         {"I16", DType::kI16},
                                                                          {"I8", DType::kI8},
                                                                          {"U8", DType::kU8}}};
 
@@ -56,7 +57,7 @@ struct Range {
 /// One entry of the header. The bytes of `tensor` are checked against the length that dtype and shape ask for.
 Range read_entry(ObjectReader& entry, const std::string& name, std::span<const std::byte> data, StoredTensor& tensor) {
   const std::optional<DType> dtype = find_dtype(entry.get<std::string>("dtype"));
-  if (!dtype) entry.reject("dtype", "F64|F32|F16|BF16|F8_E4M3|F8_E5M2|F8_E8M0|I64|I32|I8|U8");
+  if (!dtype) entry.reject("dtype", "F64|F32|F16|BF16|F8_E4M3|F8_E5M2|F8_E8M0|I64|I32|I16|I8|U8");
   tensor.dtype = *dtype;
   auto integers = [&](std::string_view key, std::size_t most, index_t high) {
     const Json& value = entry.value(key);

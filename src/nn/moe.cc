@@ -17,8 +17,8 @@ float score_at(ConstView v, index_t t, index_t a) {
   return v.dtype == DType::kF64 ? static_cast<float>(v.as<double>()(t, a)) : v.as<float>()(t, a);
 }
 
-/// Drops (index -1, weight 0) the least certain choices of each group of experts beyond its capacity (V2 report 2.2.4).
-void drop_over_capacity(Mat<int> index_TA, View weight_TA, index_t num_experts,
+/// Drops (index -1) the least certain choices of each group of experts beyond its capacity (V2 report 2.2.4).
+void drop_over_capacity(Mat<int> index_TA, ConstView weight_TA, index_t num_experts,
                         std::span<const index_t> sequence_begins, const BalancePolicy& policy) {
   const index_t num_tokens = index_TA.rows, top_k = index_TA.cols, num_groups = policy.loss.num_groups;
   const auto capacity = static_cast<std::size_t>(policy.capacity_factor * static_cast<double>(num_tokens * top_k) /
@@ -96,14 +96,19 @@ void Moe::forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& b
       saved->balance_loss = kernels::balance_loss(ctx.exec, saved->dscores_TE, choice.scores_TE, choice.index_TA,
                                                   batch.sequence_begins, loss, balance->loss_scale);
     }
-    if (balance->capacity_factor > 0)
-      drop_over_capacity(choice.index_TA, choice.weight_TA, num_experts_, batch.sequence_begins, *balance);
+  }
+  // What is dropped goes to no expert; the router's choice, which its backward pass reads, stays as it was.
+  Mat<int> kept_TA = choice.index_TA;
+  if (saved != nullptr && balance != nullptr && balance->capacity_factor > 0) {
+    kept_TA = ctx.scratch.mat<int>(num_tokens, top_k);
+    std::copy_n(choice.index_TA.data, num_tokens * top_k, kept_TA.data);
+    drop_over_capacity(kept_TA, choice.weight_TA, num_experts_, batch.sequence_begins, *balance);
   }
 
   // Tokens to experts and back.
   const kernels::DispatchPlan plan{arena.span<index_t>(num_experts_ + 1), arena.span<int>(num_tokens * top_k),
                                    arena.mat<int>(num_tokens, top_k)};
-  kernels::dispatch_plan(ctx.exec, plan, choice.index_TA, num_experts_);
+  kernels::dispatch_plan(ctx.exec, plan, kept_TA, num_experts_);
   const index_t num_slots = plan.offsets.back();
   const View gathered = ctx.temp(num_slots, hidden);
   kernels::dispatch_gather(ctx.exec, gathered, h_TD, plan);

@@ -18,8 +18,8 @@ constexpr std::array kInfo = {
     Info{DType::kF64, 64, "f64"},   Info{DType::kF32, 32, "f32"},    Info{DType::kF16, 16, "f16"},
     Info{DType::kBF16, 16, "bf16"}, Info{DType::kE4M3, 8, "e4m3"},   Info{DType::kE5M2, 8, "e5m2"},
     Info{DType::kE5M6, 12, "e5m6"}, Info{DType::kUE8M0, 8, "ue8m0"}, Info{DType::kI64, 64, "i64"},
-    Info{DType::kI32, 32, "i32"},   Info{DType::kI8, 8, "i8"},       Info{DType::kU8, 8, "u8"},
-    Info{DType::kI4, 4, "i4"},
+    Info{DType::kI32, 32, "i32"},   Info{DType::kI16, 16, "i16"},    Info{DType::kI8, 8, "i8"},
+    Info{DType::kU8, 8, "u8"},      Info{DType::kI4, 4, "i4"},
 };
 
 const Info& info(DType dtype) {

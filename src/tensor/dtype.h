@@ -9,7 +9,22 @@
 
 namespace hadal {
 
-enum class DType : std::uint8_t { kF64, kF32, kF16, kBF16, kE4M3, kE5M2, kE5M6, kUE8M0, kI64, kI32, kI8, kU8, kI4 };
+enum class DType : std::uint8_t {
+  kF64,
+  kF32,
+  kF16,
+  kBF16,
+  kE4M3,
+  kE5M2,
+  kE5M6,
+  kUE8M0,
+  kI64,
+  kI32,
+  kI16,
+  kI8,
+  kU8,
+  kI4
+};
 
 /// Bits of one element. kE5M6 packs two values into three bytes, kI4 two into one.
 int bits_of(DType dtype);
@@ -59,6 +74,20 @@ inline bf16 to_bf16(float v) {
   if ((bits & 0x7FFFFFFFU) > 0x7F800000U) return {static_cast<std::uint16_t>((bits >> 16) | 0x40U)};
   return {static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16)};
 }
+/// An f32 as the bf16 nearest to it (ties away from zero) and the bits between them, which join_f32 needs to give the
+/// f32 back exactly. As an optimizer keeps its master copy beside bf16 weights.
+struct SplitF32 {
+  bf16 value;
+  std::int16_t rest;
+};
+inline SplitF32 split_f32(float v) {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(v), rounded = (bits + 0x8000U) >> 16;
+  return {{static_cast<std::uint16_t>(rounded)}, static_cast<std::int16_t>(bits - (rounded << 16))};
+}
+inline float join_f32(bf16 value, std::int16_t rest) {
+  return std::bit_cast<float>((static_cast<std::uint32_t>(value.bits) << 16) + static_cast<std::uint32_t>(rest));
+}
+
 /// Nearest, ties to even; beyond 65504 + half a step infinity; NaN stays NaN.
 f16 to_f16(float v);
 /// Nearest, ties to even, saturating at the largest finite value; NaN stays NaN.
@@ -73,6 +102,10 @@ struct DTypeOf;
 template <>
 struct DTypeOf<double> {
   static constexpr DType value = DType::kF64;
+};
+template <>
+struct DTypeOf<std::int16_t> {
+  static constexpr DType value = DType::kI16;
 };
 template <>
 struct DTypeOf<float> {

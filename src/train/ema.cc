@@ -7,7 +7,7 @@ namespace hadal {
 Ema::Ema(Optimizer& optimizer, double decay) : optimizer_(optimizer), decay_(decay) {
   HADAL_CHECK(decay >= 0 && decay < 1, "ema: decay ", decay, ", want [0, 1)");
   for (const Optimizer::State& s : optimizer.states())
-    averages_.emplace_back(s.master.dtype, s.master.rows, s.master.cols);
+    averages_.emplace_back(s.rest.empty() ? s.param.value.dtype : DType::kF32, s.param.value.rows, s.param.value.cols);
   thread_ = std::thread([this] { run(); });
 }
 
@@ -44,7 +44,7 @@ void Ema::run() {
     const double decay = empty_ ? 0 : decay_;
     std::size_t i = 0;
     for (const Optimizer::State& s : optimizer_.states())
-      kernels::ema_update(exec, averages_[i++].view(), s.master, decay);
+      kernels::ema_update(exec, averages_[i++].view(), s.param.value, s.rest, decay);
     lock.lock();
     empty_ = false, pending_ = false;
     changed_.notify_all();

@@ -50,16 +50,18 @@ void Optimizer::add_run(std::span<const Param> params) {
   const auto allocate = [&](DType dtype) { return storage_.emplace_back(dtype, 1, count).view(); };
   Run run;
   run.value = row_from(params[0].value, count), run.grad = row_from(params[0].grad, count);
-  run.master = run.value.dtype == wide ? run.value : allocate(wide);
+  if (run.value.dtype == DType::kBF16) run.rest = allocate(DType::kI16);
   run.first_moment = allocate(moments), run.second_moment = allocate(moments);
   run.decays = !params[0].is_vector || options_.decay_vectors;
   runs_.push_back(run);
   index_t begin = 0;
   for (const Param& p : params) {
     const auto part = [&](View row) {
-      return View{row.data + bytes_of(row.dtype, begin), row.dtype, p.value.rows, p.value.cols, p.value.cols};
+      return row.empty()
+                 ? row
+                 : View{row.data + bytes_of(row.dtype, begin), row.dtype, p.value.rows, p.value.cols, p.value.cols};
     };
-    states_.push_back({p, part(run.master), part(run.first_moment), part(run.second_moment)});
+    states_.push_back({p, part(run.rest), part(run.first_moment), part(run.second_moment)});
     begin += p.value.count();
   }
 }
@@ -77,9 +79,9 @@ void Optimizer::step(Exec& ex, double lr, double norm, std::int64_t step) {
   if (options_.clip > 0) config.grad_scale = std::min(1.0, options_.clip / (norm + 1e-6));
   for (const Run& run : runs_) {
     config.weight_decay = run.decays ? options_.weight_decay : 0;
-    const bool separate = run.master.data != run.value.data;
-    kernels::adamw_step(ex, run.master, separate ? run.value : View{}, run.grad, run.first_moment, run.second_moment,
-                        config, /*zero_grad=*/true);
+    const bool split = !run.rest.empty();
+    kernels::adamw_step(ex, split ? run.rest : run.value, split ? run.value : View{}, run.grad, run.first_moment,
+                        run.second_moment, config, /*zero_grad=*/true);
   }
   model_.refresh(ex);
 }
@@ -93,20 +95,18 @@ void Optimizer::reset_moments() {
   for (const Run& run : runs_) clear(run.first_moment), clear(run.second_moment);
 }
 
-void Optimizer::copy_from_model(Exec& ex) {
-  for (const State& s : states_)
-    if (s.master.data != s.param.value.data) kernels::convert(ex, s.master, s.param.value);
+void Optimizer::copy_from_model() {
+  for (const Run& run : runs_)
+    if (!run.rest.empty()) clear(run.rest);
 }
 
-void Optimizer::copy_to_model(Exec& ex) {
-  for (const State& s : states_)
-    if (s.master.data != s.param.value.data) kernels::convert(ex, s.param.value, s.master);
-  model_.refresh(ex);
-}
-
-ConstView Optimizer::master_of(const Param& param) const {
-  for (const State& s : states_)
-    if (s.param.value.data == param.value.data) return s.master;
+ConstView Optimizer::master_of(Exec& ex, const Param& param, Tensor& storage) const {
+  for (const State& s : states_) {
+    if (s.param.value.data != param.value.data || s.rest.empty()) continue;
+    storage = Tensor(DType::kF32, param.value.rows, param.value.cols);
+    kernels::join_f32(ex, storage.view(), param.value, s.rest);
+    return storage.view();
+  }
   return param.value;
 }
 

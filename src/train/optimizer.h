@@ -21,8 +21,8 @@ struct OptimizerOptions {
   }
 };
 
-/// AdamW over every trainable parameter of a model (DeepSeek-V3 report 3.3.1, 4.2): f32 master copies, moments in bf16
-/// or f32, working weights in the model's precision.
+/// AdamW over every trainable parameter of a model (DeepSeek-V3 report 3.3.1, 4.2): f32 masters, moments in bf16 or
+/// f32. Beside weights in bf16 only the bits that these lack are kept (split_f32); both together are the master.
 class Optimizer {
  public:
   Optimizer(Model& model, const OptimizerOptions& options);
@@ -35,25 +35,23 @@ class Optimizer {
   /// Forgets the moments (a new phase, or RL after SFT).
   void reset_moments();
 
-  /// Brings the masters up to date with the model's weights; after loading weights without optimizer state.
-  void copy_from_model(Exec& ex);
-  /// Brings the model's weights up to date with the masters; after loading a checkpoint.
-  void copy_to_model(Exec& ex);
+  /// Makes the model's weights the masters; after loading weights without optimizer state.
+  void copy_from_model();
 
   struct State {
     Param param;
-    View master;  // f32; the parameter itself when the model computes in f32
+    View rest;  // I16: master = join_f32(param.value, rest); empty: the parameter is the master
     View first_moment, second_moment;
   };
   std::span<State> states() { return states_; }
-  /// The f32 value of a parameter.
-  ConstView master_of(const Param& param) const;
+  /// The master copy of a parameter, in `storage` when it has to be put together.
+  ConstView master_of(Exec& ex, const Param& param, Tensor& storage) const;
   index_t bytes() const;
 
  private:
   /// Parameters that follow each other in memory (the experts of a layer, say), as one row: one kernel call for all.
   struct Run {
-    View master, value, grad, first_moment, second_moment;
+    View rest, value, grad, first_moment, second_moment;
     bool decays = true;
   };
   void add_run(std::span<const Param> params);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <numbers>
 
 #include "base/file.h"
@@ -51,6 +52,7 @@ class Run {
   std::uint64_t seed() const { return static_cast<std::uint64_t>(o_.seed); }
   void begin();
   void one_step();
+  void log_batch(const StepReport& report);
   std::string note() const;
   void roll_back(const std::string& reason);
   void save();
@@ -105,7 +107,7 @@ void Run::begin() {
     } else {
       load_weights(model_, exec_, in_.weights);
     }
-    trainer_.optimizer().copy_from_model(exec_);
+    trainer_.optimizer().copy_from_model();
     write_manifest(folder_, manifest());
     if (resume_) log_info("no checkpoint yet: starting from step 0");
   }
@@ -125,8 +127,8 @@ void Run::one_step() {
   const StepReport report =
       trainer_.step([&](std::int64_t first, std::int64_t count) { return train_.batch(first, count); });
   const StepMetrics& m = report.metrics;
-  if (report.verdict != Verdict::kOk) {
-    verdicts_->write({{"step", m.step}, {"verdict", verdict_name(report.verdict)}, {"reason", report.reason}});
+  if (!report.reason.empty()) {
+    log_batch(report);
     log_warning("step ", m.step, ": ", report.reason, ": ", verdict_name(report.verdict));
   }
   metrics_->write(to_json(m));
@@ -148,6 +150,24 @@ void Run::one_step() {
   result_.loss = m.main_loss;
   tokens_per_second_ = m.tokens_per_second;
   if (report.verdict == Verdict::kRollBack) roll_back(report.reason);
+}
+
+/// The batch of a step that stood out, whole, so that its text can be looked at.
+void Run::log_batch(const StepReport& report) {
+  const Batch batch = train_.batch(report.first_sequence, report.num_sequences);
+  JsonArray ids, text;
+  for (std::size_t s = 0; s + 1 < batch.sequence_begins.size(); ++s) {
+    const std::span<const int> sequence(batch.ids.data() + batch.sequence_begins[s],
+                                        batch.ids.data() + batch.sequence_begins[s + 1]);
+    ids.push_back(JsonArray(sequence.begin(), sequence.end()));
+    text.push_back(Json(replace_ill_formed(in_.tokenizer->decode(sequence))));
+  }
+  verdicts_->write({{"step", report.metrics.step},
+                    {"verdict", verdict_name(report.verdict)},
+                    {"reason", report.reason},
+                    {"first_sequence", report.first_sequence},
+                    {"ids", ids},
+                    {"text", text}});
 }
 
 /// What the progress line says of the last step.
@@ -174,8 +194,13 @@ void Run::save() {
     ModelConfig config = in_.config;
     const DType dtype = parse_dtype(o_.checkpoint_dtype);
     config.torch_dtype = dtype == DType::kF32 ? "float32" : dtype == DType::kF16 ? "float16" : "bfloat16";
-    write_safetensors_folder(
-        folder, weights_to_write(model_, dtype, [&](const Param& p) { return trainer_.optimizer().master_of(p); }));
+    // Wider than the weights are: from the masters.
+    std::deque<Tensor> masters;
+    const auto master = [&](const Param& p) -> ConstView {
+      if (dtype == p.value.dtype) return p.value;
+      return trainer_.optimizer().master_of(exec_, p, masters.emplace_back());
+    };
+    write_safetensors_folder(folder, weights_to_write(model_, dtype, master));
     write_file_atomically(folder / "config.json", model_config_json(config));
     write_tokenizer_files(folder, in_.tokenizer->files());
     trainer_.save(folder);

@@ -38,7 +38,6 @@ Trainer::Trainer(Exec& exec, Model& model, const TrainerOptions& options, RunPos
            scratch_,
            model.precision(),
            {options.recompute.rmsnorm, options.recompute.mla_up, options.recompute.swiglu}} {
-  optimizer_.copy_from_model(exec);
   if (options.ema_decay > 0) ema_.emplace(optimizer_, options.ema_decay);
 }
 
@@ -81,6 +80,7 @@ StepReport Trainer::step(const BatchFn& batches) {
   }
 
   StepReport report;
+  report.first_sequence = sequences_, report.num_sequences = sequences;
   StepMetrics& m = report.metrics;
   const LossPolicy policy = loss_policy(num_targets, micro_batches.size());
   for (const Batch& batch : micro_batches) {

@@ -79,7 +79,8 @@ struct StepReport {
   StepMetrics metrics;
   Verdict verdict = Verdict::kOk;
   std::string reason;
-  std::vector<std::vector<double>> expert_load;  // per MoE layer, over the whole batch
+  std::int64_t first_sequence = 0, num_sequences = 0;  // of the stream
+  std::vector<std::vector<double>> expert_load;        // per MoE layer, over the whole batch
 };
 
 /// Optimizer steps over one model (DeepSeek-V3 report 4.2). Everything that a step depends on is in the model, the

@@ -1,20 +1,22 @@
 // What a trainer writes beside the model's weights, and reads back.
+#include <cstring>
+
 #include "base/file.h"
 #include "formats/safetensors.h"
-#include "kernels/elementwise.h"
 #include "train/trainer.h"
 
 namespace hadal {
 namespace {
 
-constexpr std::int64_t kStateVersion = 1;
+constexpr std::int64_t kStateVersion = 2;
 
 /// Calls visit(name, view) for every tensor of the state.
 template <class Visit>
 void visit_state(Model& model, Optimizer& optimizer, Ema* ema, Visit&& visit) {
   std::size_t i = 0;
   for (const Optimizer::State& s : optimizer.states()) {
-    visit("master." + s.param.name, s.master);
+    visit("value." + s.param.name, s.param.value);
+    if (!s.rest.empty()) visit("rest." + s.param.name, s.rest);
     visit("first_moment." + s.param.name, s.first_moment);
     visit("second_moment." + s.param.name, s.second_moment);
     if (ema != nullptr) visit("ema." + s.param.name, ema->averages()[i].view());
@@ -49,13 +51,15 @@ void Trainer::load(const std::filesystem::path& folder, bool keep_place) {
     HADAL_CHECK(stored.dtype == v.dtype && stored.shape == std::vector<index_t>({v.rows, v.cols}), folder.string(),
                 ": ", name, " is ", dtype_name(stored.dtype), " with ", stored.count(), " values, want ",
                 dtype_name(v.dtype), " with ", v.count());
-    kernels::convert(exec_, v, stored.view());
+    for (index_t r = 0; r < v.rows; ++r)
+      std::memcpy(v.slice_rows(r, 1).data, stored.view().slice_rows(r, 1).data,
+                  static_cast<std::size_t>(bytes_of(v.dtype, v.cols)));
     ++used;
   });
   HADAL_CHECK(used == file.tensors().size(), folder.string(), ": trainer_state.safetensors holds ",
               file.tensors().size(), " tensors, ", used, " of them have a place (did ema_decay change?)");
   if (ema_) ema_->mark_loaded();
-  optimizer_.copy_to_model(exec_);
+  model_.refresh(exec_);
   optimizer_.zero_grad(exec_);
 
   const std::filesystem::path path = folder / "trainer_state.json";
@@ -78,7 +82,7 @@ void Trainer::load(const std::filesystem::path& folder, bool keep_place) {
 }
 
 std::int64_t Trainer::state_bytes() const {
-  return optimizer_.bytes() + (ema_ ? optimizer_.bytes() / 2 : 0);
+  return optimizer_.bytes() + model_.num_parameters() * (ema_ ? 8 : 4);
 }
 
 }  // namespace hadal

@@ -37,6 +37,49 @@ TEST(AdamW, LikeReference) {
   }
 }
 
+/// bf16 weights and the rest of their masters.
+struct SplitParameter {
+  Matrix value;
+  std::vector<std::int16_t> rest;
+  explicit SplitParameter(const Matrix& master)
+      : value(DType::kBF16, 1, master.view().cols), rest(static_cast<std::size_t>(master.view().cols)) {
+    for (index_t i = 0; i < master.view().cols; ++i) {
+      const SplitF32 parts = split_f32(master.view().as<float>()(0, i));
+      value.view().as<bf16>()(0, i) = parts.value, rest[static_cast<std::size_t>(i)] = parts.rest;
+    }
+  }
+  View rest_view() {
+    const auto n = static_cast<index_t>(rest.size());
+    return {reinterpret_cast<std::byte*>(rest.data()), DType::kI16, 1, n, n};
+  }
+};
+
+TEST(AdamW, SplitMastersTakeTheSameSteps) {
+  ThreadPool pool(2);
+  std::vector<Isa> all = isas();
+  all.push_back(Isa::kReference);
+  for (const Isa isa : all) {
+    Exec ex(pool, isa);
+    for (const index_t n : {1, 15, 17, 70001}) {
+      if (isa == Isa::kReference && n > 100) continue;
+      Matrix master = random_matrix(DType::kF32, 1, n, 1, 1, 0), joined(DType::kF32, 1, n);
+      SplitParameter split(master);
+      Matrix m1(DType::kBF16, 1, n), v1(DType::kBF16, 1, n), m2(DType::kBF16, 1, n), v2(DType::kBF16, 1, n);
+      for (int step = 1; step <= 3; ++step) {
+        Matrix g1 = random_matrix(DType::kF32, 1, n, static_cast<std::uint64_t>(step), 1, 0), g2 = g1;
+        kernels::adamw_step(ex, master, View{}, g1, m1, v1, {.lr = 1e-3, .step = step}, true);
+        kernels::adamw_step(ex, split.rest_view(), split.value, g2, m2, v2, {.lr = 1e-3, .step = step}, true);
+        kernels::join_f32(ex, joined, split.value, split.rest_view());
+        for (index_t i = 0; i < n; ++i) ASSERT_EQ(joined(0, i), master(0, i)) << isa_name(isa) << " " << n;
+      }
+      Matrix y1 = random_matrix(DType::kF32, 1, n, 9, 1, 0), y2 = y1;
+      kernels::ema_update(ex, y1, master, {}, 0.9);
+      kernels::ema_update(ex, y2, split.value, split.rest_view(), 0.9);
+      for (index_t i = 0; i < n; ++i) ASSERT_EQ(y1(0, i), y2(0, i)) << isa_name(isa) << " " << n;
+    }
+  }
+}
+
 TEST(AdamW, NoValueAndShapes) {
   ThreadPool pool(1);
   for (const Isa isa : isas()) {
@@ -87,7 +130,7 @@ TEST(Ema, LikeReference) {
       const Matrix x = random_matrix(dtype, rows, cols, 1, 1, pad);
       expect_like_reference(str_cat("ema ", rows, " x ", cols), [&, r = rows, c = cols, p = pad](Exec& ex) {
         std::vector<Output> out = {{"y", random_matrix(DType::kF32, r, c, 2, 1, p), 1e-6, 1e-6}};
-        kernels::ema_update(ex, out[0].value, x, 0.9);
+        kernels::ema_update(ex, out[0].value, x, {}, 0.9);
         return out;
       });
     }

@@ -76,6 +76,18 @@ TEST(Gradient, V2WithoutQueryCompressionAndWithItsThreeLosses) {
   check_gradients(c, policy);
 }
 
+TEST(Gradient, V2WithDroppedTokens) {
+  ModelConfig c = tiny_v3();
+  c.model_type = ModelType::kDeepseekV2, c.num_nextn_predict_layers = 0;
+  for (const bool normalised : {false, true}) {
+    c.scoring_func = "softmax", c.topk_method = "greedy", c.norm_topk_prob = normalised;
+    LossPolicy policy = policy_of(0);
+    policy.balance.loss.num_groups = 2;
+    policy.balance.capacity_factor = 0.8, policy.balance.keep_rate = 0;
+    check_gradients(c, policy);
+  }
+}
+
 TEST(Gradient, Qwen3WithTiedEmbeddingBiasAndHeadNorms) {
   check_gradients(tiny_qwen3(), policy_of(0));
 }

@@ -20,6 +20,17 @@ bool same(float a, float b) {
   return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b) || (std::isnan(a) && std::isnan(b));
 }
 
+TEST(SplitF32, GivesEveryFloatBack) {
+  for (std::uint64_t bits = 0; bits <= 0xFFFFFFFF; bits += 9973) {
+    const float v = std::bit_cast<float>(static_cast<std::uint32_t>(bits));
+    const SplitF32 parts = split_f32(v);
+    ASSERT_EQ(std::bit_cast<std::uint32_t>(join_f32(parts.value, parts.rest)), bits);
+    if (std::isfinite(v) && (bits & 0xFFFF) != 0x8000) {
+      ASSERT_EQ(parts.value.bits, to_bf16(v).bits) << v;
+    }
+  }
+}
+
 TEST(DType, NamesSizesAndBytes) {
   for (int i = 0; i <= static_cast<int>(DType::kI4); ++i) {
     const auto dtype = static_cast<DType>(i);

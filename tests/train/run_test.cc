@@ -143,6 +143,46 @@ TEST(Run, ResumeAfterKillContinuesBitForBit) {
   }
 }
 
+TEST(Run, StepsThatStandOutAreLoggedAndUndone) {
+  Fixture s;
+  s.options.trainer.lr = {.kind = "cosine", .lr = 1e-6};  // the loss goes up and down by chance
+  s.options.trainer.guard = {
+      .window = 8, .min_history = 4, .loss_threshold = 0.5, .max_skips = 1, .max_rollbacks = 1000};
+  EXPECT_TRUE(s.run("a", 2).finished);
+  EXPECT_EQ(read_json_log(s.dir / "a" / "metrics.jsonl").size(), 30U);
+  Loader loader(*s.shard, s.options.loader, static_cast<std::uint64_t>(s.options.seed), Split::kTrain, 32,
+                s.tokenizer.bos_id(), s.tokenizer.eos_id());
+  bool skipped = false, rolled_back = false;
+  for (const JsonObject& line : read_json_log(s.dir / "a" / "guard.jsonl")) {
+    skipped |= line.at("verdict").as_string() == "skip", rolled_back |= line.at("verdict").as_string() == "roll back";
+    const std::int64_t first = line.at("first_sequence").as_int64();
+    EXPECT_EQ(first, 4 * (line.at("step").as_int64() - 1));
+    const Batch batch = loader.batch(first, 4);
+    std::vector<int> ids;
+    for (const Json& sequence : line.at("ids").as_array())
+      for (const Json& id : sequence.as_array()) ids.push_back(static_cast<int>(id.as_int64()));
+    EXPECT_EQ(ids, batch.ids);
+    EXPECT_EQ(line.at("text").as_array()[0].as_string(), s.tokenizer.decode(std::span(ids).first(32)));
+  }
+  EXPECT_TRUE(skipped);
+  EXPECT_TRUE(rolled_back);
+}
+
+TEST(Run, TheBatchGrows) {
+  Fixture s;
+  s.options.trainer.batch = {.sequences = 8, .ramp_from = 2, .ramp_fraction = 0.5, .multiple = 2};
+  s.run("a", 2);
+  std::vector<std::int64_t> sizes;
+  std::int64_t tokens = 0;
+  for (const JsonObject& line : read_json_log(s.dir / "a" / "metrics.jsonl")) {
+    sizes.push_back((line.at("tokens").as_int64() - tokens) / 32);
+    tokens = line.at("tokens").as_int64();
+  }
+  EXPECT_EQ(sizes.front(), 2);
+  EXPECT_EQ(sizes.back(), 8);
+  EXPECT_TRUE(std::is_sorted(sizes.begin(), sizes.end()));
+}
+
 TEST(Run, WrongInputsAreErrors) {
   Fixture s;
   s.inputs.config.vocab_size = 100;

@@ -4,20 +4,20 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 
 #include "analysis/bench/harness.h"
 #include "base/random.h"
-#include "train/optimizer.h"
+#include "train/trainer.h"
 
 namespace hadal {
 namespace {
 
 struct TrainBenchOptions {
   std::string config, precision = "bf16";
-  int threads = 0, steps = 12, sequence = 256, batch = 8;
-  bool json = false, mtp = false, recompute_swiglu = false, recompute_norm = false;
+  int threads = 0, steps = 12, sequence = 256, batch = 8, micro_sequences = 0;
+  bool json = false, mtp = false;
+  RecomputeOptions recompute;
   OptimizerOptions optimizer;
   template <class V>
   void visit(V&& v) {
@@ -27,25 +27,38 @@ struct TrainBenchOptions {
     v("steps", steps, "timed steps");
     v("sequence", sequence, "tokens of a sequence");
     v("batch", batch, "sequences of a step");
+    v("micro_sequences", micro_sequences, "sequences of a micro-batch; 0: the whole batch at once");
     v("json", json, "print one JSON object");
     v("mtp", mtp, "train the MTP modules too");
-    v("recompute_swiglu", recompute_swiglu, "compute SwiGLU outputs again in backward");
-    v("recompute_norm", recompute_norm, "compute RMSNorm outputs again in backward");
+    v.group("recompute", recompute, "what backward computes again instead of keeping it");
     v.group("optimizer", optimizer, "AdamW");
+  }
+  TrainerOptions trainer() const {
+    TrainerOptions t;
+    t.precision = precision;
+    t.seq_length = sequence, t.micro_sequences = micro_sequences;
+    t.batch.sequences = batch;
+    t.recompute = recompute, t.optimizer = optimizer;
+    return t;
   }
 };
 
-Batch random_batch(const TrainBenchOptions& o, int vocab_size, std::uint64_t step) {
+/// Random tokens, in place of sequences [first, first + count) of a stream.
+Batch random_batch(int vocab_size, int length, std::int64_t first, std::int64_t count) {
   Batch batch;
-  const auto num_tokens = static_cast<std::uint64_t>(o.sequence) * static_cast<std::uint64_t>(o.batch);
-  for (std::uint64_t i = 0; i < num_tokens; ++i) {
-    batch.ids.push_back(static_cast<int>(random_below(step, Stream::kTest, i, static_cast<std::uint64_t>(vocab_size))));
-    batch.positions.push_back(static_cast<int>(i % static_cast<std::uint64_t>(o.sequence)));
+  for (std::int64_t s = first; s < first + count; ++s) {
+    batch.sequence_begins.push_back(static_cast<index_t>(batch.ids.size()));
+    for (int i = 0; i < length; ++i) {
+      batch.ids.push_back(
+          static_cast<int>(random_below(static_cast<std::uint64_t>(s), Stream::kTest, static_cast<std::uint64_t>(i),
+                                        static_cast<std::uint64_t>(vocab_size))));
+      batch.positions.push_back(i);
+    }
   }
+  batch.sequence_begins.push_back(static_cast<index_t>(batch.ids.size()));
+  batch.segment_begins = batch.sequence_begins;
   batch.targets.assign(batch.ids.begin() + 1, batch.ids.end());
   batch.targets.push_back(0);
-  for (int s = 0; s <= o.batch; ++s) batch.sequence_begins.push_back(index_t{s} * o.sequence);
-  batch.segment_begins = batch.sequence_begins;
   return batch;
 }
 
@@ -53,45 +66,37 @@ Batch random_batch(const TrainBenchOptions& o, int vocab_size, std::uint64_t ste
 
 int bench_train(Args args) {
   TrainBenchOptions o;
-  if (!parse_options(o, args, {.verb = "bench train", .about = "speed of training steps"})) return 0;
+  if (!parse_options(o, args, {.verb = "bench train", .about = "speed of whole training steps on random tokens"}))
+    return 0;
   ModelConfig config = load_model_config(o.config);
   if (!o.mtp) config.num_nextn_predict_layers = 0;
   ThreadPool pool(o.threads);
   Exec exec(pool);
-  Arena saved, scratch;
-  Context ctx{exec,
-              saved,
-              scratch,
-              Precision::parse(o.precision),
-              {.rmsnorm = o.recompute_norm, .mla_up = false, .swiglu = o.recompute_swiglu}};
-  Model model(config, ctx.precision, true);
+  constexpr int kWarmUp = 2;
+  const TrainerOptions options = o.trainer();
+  Model model(config, Precision::parse(o.precision), /*train=*/true);
   model.init(1);
-  Optimizer optimizer(model, o.optimizer);
-  optimizer.copy_from_model(exec);
+  model.refresh(exec);
+  Trainer trainer(exec, model, options, plan_run(options.batch, o.sequence, o.steps + kWarmUp, 0));
 
-  LossPolicy policy;
-  policy.loss_scale = 1.0 / (o.sequence * o.batch);
   const auto precision_roof = o.precision == "f32" ? kernels::RoofKind::kF32 : kernels::RoofKind::kBF16;
-  std::vector<double> seconds;
-  std::vector<double> roofs;
-  double loss = 0, split = 0;
-  for (int step = 0; step < o.steps + 2; ++step) {
-    const Batch batch = random_batch(o, config.vocab_size, static_cast<std::uint64_t>(step));
-    const auto start = std::chrono::steady_clock::now();
-    loss = model.train_micro_batch(ctx, batch, policy).main * policy.loss_scale;
-    const auto mid = std::chrono::steady_clock::now();
-    const double norm = optimizer.grad_norm(exec);
-    optimizer.step(exec, 1e-4, norm, step + 1);
-    const auto end = std::chrono::steady_clock::now();
-    if (step < 2) continue;
+  const double tokens = static_cast<double>(o.sequence) * o.batch;
+  std::vector<double> seconds, roofs;
+  double loss = 0;
+  while (!trainer.done()) {
+    const StepMetrics m = trainer
+                              .step([&](std::int64_t first, std::int64_t count) {
+                                return random_batch(config.vocab_size, o.sequence, first, count);
+                              })
+                              .metrics;
+    loss = m.main_loss;
+    if (m.step <= kWarmUp) continue;
     roofs.push_back(kernels::measure_roof(exec, precision_roof));
-    seconds.push_back(std::chrono::duration<double>(end - start).count());
-    split += std::chrono::duration<double>(end - mid).count();
+    seconds.push_back(tokens / m.tokens_per_second);
   }
   std::sort(seconds.begin(), seconds.end());
   std::sort(roofs.begin(), roofs.end());
-  const double median = seconds[seconds.size() / 2], best = seconds.front(), roof = roofs[roofs.size() / 2],
-               tokens = o.sequence * o.batch;
+  const double median = seconds[seconds.size() / 2], best = seconds.front(), roof = roofs[roofs.size() / 2];
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   const double flops = training_flops_per_token(config, o.sequence) * tokens;
@@ -110,16 +115,14 @@ int bench_train(Args args) {
                                             {"rate", flops / median},
                                             {"roof", roof},
                                             {"share", flops / median / roof},
-                                            {"adamw_seconds", split / o.steps},
                                             {"loss", loss},
                                             {"peak_bytes", usage.ru_maxrss * 1024}}));
     return 0;
   }
   print_row(row, false);
-  fmt::print(
-      "  {:.0f} tokens/s (best {:.0f}), {:.2f} MFLOP a token, {:.1f} ms AdamW, loss {:.4f}, peak memory {:.0f} MB\n",
-      tokens / median, tokens / best, flops / tokens / 1e6, split / o.steps * 1e3, loss,
-      static_cast<double>(usage.ru_maxrss) / 1024);
+  fmt::print("  {:.0f} tokens/s (best {:.0f}), {:.2f} MFLOP a token, loss {:.4f}, peak memory {:.0f} MB\n",
+             tokens / median, tokens / best, flops / tokens / 1e6, loss,
+             static_cast<double>(usage.ru_maxrss) * 1024 / 1e6);
   return 0;
 }
 
