@@ -1,0 +1,85 @@
+#pragma once
+// Many requests at once over one model: continuous batching, chunked prefill, a paged cache with shared prefixes.
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "data/tokenizer/tokenizer.h"
+#include "infer/request.h"
+#include "nn/model.h"
+
+namespace hadal {
+
+struct EngineOptions {
+  int max_batch = 16;             // answers that decode in one step
+  int prefill_chunk = 256;        // prompt tokens that one step takes besides
+  std::int64_t context = 0;       // most tokens of a prompt and its answer; 0: the model's max_position_embeddings
+  std::int64_t cache_tokens = 0;  // tokens that the cache holds; 0: max_batch contexts, at most a quarter of memory
+  bool prefix_cache = true;
+  int max_queue = 1024;  // requests that wait
+  template <class V>
+  void visit(V&& v) {
+    v("max_batch", max_batch, "answers that decode in one step");
+    v("prefill_chunk", prefill_chunk, "prompt tokens that one step takes besides");
+    v("context", context, "most tokens of a prompt and its answer; 0: the model's own limit");
+    v("cache_tokens", cache_tokens, "tokens that the cache holds; 0: what max_batch contexts need, or memory allows");
+    v("prefix_cache", prefix_cache, "reuse the cache of equal beginnings of prompts");
+    v("max_queue", max_queue, "requests that may wait");
+  }
+};
+
+struct EngineStats {
+  std::int64_t waiting = 0, running = 0, finished = 0;
+  std::int64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0, steps = 0;
+  std::int64_t cache_tokens_used = 0, cache_tokens_total = 0;
+};
+
+/// The engine. Model, tokenizer (nullptr: events carry no text, stop texts are refused) and ctx must outlive it.
+/// submit, cancel and stats may be called from any thread; step() from one.
+class Engine {
+ public:
+  Engine(Context& ctx, Model& model, const Tokenizer* tokenizer, const EngineOptions& options);
+  ~Engine();
+
+  /// Queues a request and returns its number, from 1. Throws Error, before any work, when it can never be answered:
+  /// empty prompt, ids outside of the vocabulary, prompt + max_tokens beyond the context or the cache, parameters
+  /// outside of their ranges, a full queue (QueueFull).
+  std::uint64_t submit(Request request);
+  /// Ends a request before its next token; its choices get an event with kCancelled. No-op when it is over.
+  void cancel(std::uint64_t request);
+  /// One pass over the model for everything that is due, and its events. False: there was nothing to do.
+  bool step();
+
+  EngineStats stats() const;
+  std::int64_t context() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Error of submit() when max_queue requests wait already.
+struct QueueFull : Error {
+  using Error::Error;
+};
+
+/// Runs an engine on a thread of its own: sleeps while there is nothing to do.
+class EngineThread {
+ public:
+  explicit EngineThread(Engine& engine);
+  /// Waits for the present step; requests that are not over get kCancelled.
+  ~EngineThread();
+  std::uint64_t submit(Request request);
+  void cancel(std::uint64_t request);
+
+ private:
+  void run();
+  Engine& engine_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool work_ = false, stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace hadal
