@@ -4,6 +4,7 @@
 
 #include "formats/model_config.h"
 #include "kernels/rope.h"
+#include "nn/cache.h"
 #include "nn/forward_batch.h"
 #include "nn/linear.h"
 #include "nn/norm.h"

@@ -23,9 +23,12 @@ class Mla final : public AttentionModule {
   Latent split(View a) const;
   void project(Context& ctx, const Latent& latent, View q, View kv, View q_normed, View kv_normed, View rstd_q,
                View rstd_kv, const ForwardBatch& batch) const;
-  kernels::AttentionInputs inputs(ConstView q, ConstView kv, ConstView key_rope, const ForwardBatch& batch) const;
+  kernels::AttentionInputs inputs(ConstView q, ConstView kv, ConstView key_rope,
+                                  std::span<const kernels::AttentionSegment> segments) const;
   void attend_absorbed(Context& ctx, View out, ConstView q, ConstView latent_SC, ConstView key_rope_SR,
-                       const ForwardBatch& batch) const;
+                       std::span<const kernels::AttentionSegment> segments) const;
+  void attend_expanded(Context& ctx, View out, ConstView q, const LayerCache& cache,
+                       std::span<const kernels::AttentionSegment> segments) const;
 
   index_t heads_, nope_, rope_, value_, rank_, q_rank_;  // H, N, R, U, C, Q (0: none)
   float scale_;
