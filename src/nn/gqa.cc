@@ -128,6 +128,11 @@ void Gqa::visit_params(const ParamVisitor& v) {
   o_proj_.visit_params(v);
 }
 
+void Gqa::pack(Exec& ex) {
+  qkv_.pack(ex);
+  o_proj_.pack(ex);
+}
+
 void Gqa::refresh(Exec& ex) {
   qkv_.refresh(ex);
   o_proj_.refresh(ex);

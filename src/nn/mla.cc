@@ -1,12 +1,28 @@
 #include "nn/mla.h"
 
 #include <cmath>
+#include <cstring>
 
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
 #include "kernels/rope.h"
 
 namespace hadal {
+namespace {
+
+void copy_rows(View to, ConstView from) {
+  const auto bytes = static_cast<std::size_t>(bytes_of(to.dtype, to.cols));
+  for (index_t r = 0; r < to.rows; ++r) std::memcpy(to.slice_rows(r, 1).data, from.slice_rows(r, 1).data, bytes);
+}
+
+void transpose(View to, ConstView from) {
+  const auto bytes = static_cast<std::size_t>(bytes_of(to.dtype, 1));
+  for (index_t r = 0; r < from.rows; ++r)
+    for (index_t c = 0; c < from.cols; ++c)
+      std::memcpy(to.slice_rows(c, 1).slice_cols(r, 1).data, from.slice_rows(r, 1).slice_cols(c, 1).data, bytes);
+}
+
+}  // namespace
 
 using kernels::RopeDirection;
 using kernels::RopeStyle;
@@ -77,14 +93,20 @@ kernels::AttentionInputs Mla::inputs(ConstView q, ConstView kv, ConstView key_ro
 void Mla::attend_absorbed(Context& ctx, View out, ConstView q, ConstView latent_SC, ConstView key_rope_SR,
                           std::span<const kernels::AttentionSegment> segments) const {
   const ArenaScope scope(ctx.scratch);
-  const ConstView w_kv = kv_up_.weight();  // per head: N rows of W_uk, then U rows of W_uv; C columns
-  const View q_latent = ctx.temp(q.rows, heads_ * (rank_ + rope_)), z = ctx.temp(q.rows, heads_ * rank_);
+  const index_t rows = q.rows;
+  // Rows of a head one after the other, as products with a matrix for each head want them.
+  const View q_nope = ctx.temp(heads_ * rows, nope_), q_latent = ctx.temp(rows, heads_ * (rank_ + rope_)),
+             by_head = ctx.temp(heads_ * rows, rank_), z = ctx.temp(rows, heads_ * rank_),
+             values = ctx.temp(heads_ * rows, value_);
+  std::vector<index_t> offsets;
+  for (index_t h = 0; h <= heads_; ++h) offsets.push_back(h * rows);
+  const auto rows_of = [&](View v, index_t h) { return v.slice_rows(h * rows, rows); };
+  for (index_t h = 0; h < heads_; ++h) copy_rows(rows_of(q_nope, h), q.slice_cols(h * (nope_ + rope_), nope_));
+  multiply_by_head(ctx, by_head, q_nope, offsets, /*values=*/false);
   for (index_t h = 0; h < heads_; ++h) {
-    const ConstView q_h = q.slice_cols(h * (nope_ + rope_), nope_ + rope_);
     const View to = q_latent.slice_cols(h * (rank_ + rope_), rank_ + rope_);
-    kernels::gemm_nn(ctx.exec, to.slice_cols(0, rank_), q_h.slice_cols(0, nope_),
-                     w_kv.slice_rows(h * (nope_ + value_), nope_));
-    kernels::convert(ctx.exec, to.slice_cols(rank_, rope_), q_h.slice_cols(nope_, rope_));
+    copy_rows(to.slice_cols(0, rank_), rows_of(by_head, h));
+    copy_rows(to.slice_cols(rank_, rope_), q.slice_cols(h * (nope_ + rope_) + nope_, rope_));
   }
   const ConstHeads latent = heads_of(latent_SC, 1);
   kernels::attention_forward(ctx.exec, heads_of(z, heads_), {},
@@ -94,9 +116,39 @@ void Mla::attend_absorbed(Context& ctx, View out, ConstView q, ConstView latent_
                               .v = latent,
                               .segments = segments,
                               .scale = scale_});
-  for (index_t h = 0; h < heads_; ++h)
-    kernels::gemm_nt(ctx.exec, out.slice_cols(h * value_, value_), z.slice_cols(h * rank_, rank_),
-                     w_kv.slice_rows(h * (nope_ + value_) + nope_, value_));
+  for (index_t h = 0; h < heads_; ++h) copy_rows(rows_of(by_head, h), z.slice_cols(h * rank_, rank_));
+  multiply_by_head(ctx, values, by_head, offsets, /*values=*/true);
+  for (index_t h = 0; h < heads_; ++h) copy_rows(out.slice_cols(h * value_, value_), rows_of(values, h));
+}
+
+/// y = x W_uk of each head, or x W_uv^T.
+void Mla::multiply_by_head(Context& ctx, View y, ConstView x, std::span<const index_t> offsets, bool values) const {
+  if (absorbed_key_) {
+    kernels::packed_gemm_nt(ctx.exec, y, x, values ? *absorbed_value_ : *absorbed_key_, offsets);
+    return;
+  }
+  for (index_t h = 0; h < heads_; ++h) {  // per head: N rows of W_uk, then U rows of W_uv; C columns
+    const ConstView w = kv_up_.weight().slice_rows(h * (nope_ + value_), nope_ + value_);
+    const auto begin = offsets[static_cast<std::size_t>(h)], rows = offsets[static_cast<std::size_t>(h) + 1] - begin;
+    if (values)
+      kernels::gemm_nt(ctx.exec, y.slice_rows(begin, rows), x.slice_rows(begin, rows), w.slice_rows(nope_, value_));
+    else
+      kernels::gemm_nn(ctx.exec, y.slice_rows(begin, rows), x.slice_rows(begin, rows), w.slice_rows(0, nope_));
+  }
+}
+
+void Mla::pack(Exec& ex) {
+  const ConstView w_kv = kv_up_.weight();
+  Tensor key(w_kv.dtype, heads_ * rank_, nope_), value(w_kv.dtype, heads_ * value_, rank_);
+  for (index_t h = 0; h < heads_; ++h) {
+    const ConstView w = w_kv.slice_rows(h * (nope_ + value_), nope_ + value_);
+    transpose(key.view().slice_rows(h * rank_, rank_), w.slice_rows(0, nope_));
+    copy_rows(value.view().slice_rows(h * value_, value_), w.slice_rows(nope_, value_));
+  }
+  absorbed_key_ = kernels::pack_weights(ex, key.view(), heads_);
+  absorbed_value_ = kernels::pack_weights(ex, value.view(), heads_);
+  for (Linear* linear : {&down_, &q_up_, &kv_up_, &o_proj_})
+    if (linear->out() > 0) linear->pack(ex);
 }
 
 /// Attention over projected keys and values of segments whose past is in the cache: every latent is projected up again.

@@ -125,7 +125,10 @@ void Model::forward(Context& ctx, View hidden_TD, std::span<const int> ids, Sequ
 }
 
 void Model::logits(Context& ctx, View logits_TV, ConstView hidden_TD) const {
-  kernels::gemm_nt(ctx.exec, logits_TV, hidden_TD, head_weight());
+  if (head_)
+    head_->forward(ctx, logits_TV, hidden_TD);
+  else
+    kernels::gemm_nt(ctx.exec, logits_TV, hidden_TD, embedding_.view());
 }
 
 void Model::mtp_logits(Context& ctx, View logits_TV, ConstView states_TD, std::span<const int> ids,
@@ -151,6 +154,12 @@ void Model::mtp_logits(Context& ctx, View logits_TV, ConstView states_TD, std::s
   if (probe != nullptr && probe->hidden) probe->hidden(config_.num_hidden_layers, x);
   mtp_[0].head_norm().forward(ctx, normed, {}, x);
   logits(ctx, logits_TV, normed);
+}
+
+void Model::pack(Exec& ex) {
+  for (Block& block : blocks_) block.pack(ex);
+  for (MtpModule& mtp : mtp_) mtp.pack(ex);
+  if (head_) head_->pack(ex);
 }
 
 void Model::visit_params(const ParamVisitor& v) {

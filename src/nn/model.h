@@ -70,6 +70,8 @@ class Model {
   void init(std::uint64_t seed);
   /// Derived weights (FP8 codes) follow the parameters.
   void refresh(Exec& ex);
+  /// For inference only, from here on: rearranges all weights (Linear::pack). Results stay the same, bit for bit.
+  void pack(Exec& ex);
   /// MoE layers in order, MTP ones last.
   std::vector<Moe*> moe_layers();
   std::int64_t num_parameters();

@@ -80,6 +80,33 @@ void check_batch(const ModelConfig& config, const std::string& recipe) {
   }
 }
 
+TEST(Pack, ChangesNoBit) {
+  for (const char* recipe : {"f32", "bf16"})
+    for (const ModelConfig& config : {tiny_v3(), tiny_qwen3(), tiny_moe_v1()}) {
+      Bench bench(Precision::parse(recipe));
+      Model plain(config, bench.ctx.precision, false), packed(config, bench.ctx.precision, false);
+      plain.init(4);
+      packed.init(4);
+      packed.pack(bench.exec);
+      EXPECT_THROW(packed.num_parameters(), Error);
+      const std::vector<int> ids = random_batch(config, {40}, 8).ids;
+      for (const bool absorbed : {false, true}) {
+        if (absorbed && !config.uses_mla()) continue;
+        const auto logits = [&](Model& model) {
+          const View hidden = bench.ctx.keep(40, config.hidden_size), out = bench.ctx.keep_wide(40, config.vocab_size);
+          SequenceCache cache = model.make_cache(40);
+          model.forward(bench.ctx, hidden, ids, &cache, absorbed);
+          model.logits(bench.ctx, out, hidden);
+          return out;
+        };
+        const View want = logits(plain), got = logits(packed);
+        // W_uk is multiplied from the other side: its sums have the same terms in the same order.
+        EXPECT_EQ(std::memcmp(want.data, got.data, static_cast<std::size_t>(bytes_of(want.dtype, want.count()))), 0)
+            << recipe << " absorbed " << absorbed;
+      }
+    }
+}
+
 TEST(Cache, BatchesAndPagesChangeNoBit) {
   for (const char* recipe : {"f32", "bf16"}) {
     check_batch(tiny_v3(), recipe);
