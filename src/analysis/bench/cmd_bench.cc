@@ -10,6 +10,7 @@ int cmd_bench(Args args) {
   static constexpr std::array kCommands{
       Command{"attention", "attention: training shapes and decode", bench_attention},
       Command{"gemm", "matrix products: dense, over experts, FP8", bench_gemm},
+      Command{"tokenizer", "encode and decode of text", bench_tokenizer},
       Command{"train", "whole training steps on random tokens", bench_train},
   };
   return run_command("hadal bench", kCommands, args);
