@@ -9,20 +9,16 @@
 
 #include "base/command.h"
 #include "base/json.h"
-#include "base/log.h"
-#include "base/progress.h"
 #include "base/utf8.h"
-#include "data/corpus/text_reader.h"
-#include "data/tokenizer/bpe_trainer.h"
-#include "data/tokenizer/presets.h"
 #include "data/tokenizer/tokenizer.h"
+#include "data/tokenizer/train_on_files.h"
 
 namespace hadal {
 namespace {
 
 struct TrainVerbOptions {
   std::vector<std::string> input;
-  std::string out, text_field = "text", separator;
+  std::string out, text_field = "text", separator, regex;
   int threads = 0;
   TokenizerTrainOptions train;
 
@@ -33,6 +29,7 @@ struct TrainVerbOptions {
     v("text_field", text_field, "key of the text in JSON lines");
     v("separator", separator, "stands between the documents of a plain-text file");
     v("threads", threads, "0: all CPUs");
+    v("regex", regex, "cut text by this pattern instead of a preset", {.placeholder = "PATTERN"});
     train.visit(v);
   }
 };
@@ -44,36 +41,19 @@ int train(Args args) {
                       .about = "train a byte-level BPE tokenizer",
                       .example = "hadal tokenizer train --input corpus/ --vocab-size 32768 --out runs/tokenizer"}))
     return 0;
+  if (!o.regex.empty()) o.train.preset = "regex:" + o.regex;
   ThreadPool pool(o.threads);
-  WordCounter counter(preset_splits(o.train.preset));
-  TextReadCounts counts;
-  std::vector<std::string> texts;
-  std::size_t pending = 0;
-  const auto count_texts = [&] {
-    counter.add(pool, std::vector<std::string_view>(texts.begin(), texts.end()));
-    texts.clear();
-    pending = 0;
-  };
-  for (const std::string& input : o.input)
-    read_documents(input, {.text_field = o.text_field, .separator = o.separator}, counts, [&](std::string&& text) {
-      pending += text.size();
-      texts.push_back(std::move(text));
-      if (pending > (std::size_t{64} << 20)) count_texts();
-    });
-  count_texts();
-  if (counts.bad_documents > 0)
-    log_warning(counts.bad_documents, " lines could not be used; the first: ", counts.first_bad);
-  Progress progress("tokenizer train", o.train.vocab_size, "id");
-  const TokenizerTrainResult result = train_tokenizer(
-      counter.words(), o.train, [&](int done, int wanted) { progress.update(o.train.vocab_size - wanted + done); });
-  progress.finish();
-  write_tokenizer_files(o.out, result.files);
+  const TokenizerTrainReport report = train_tokenizer_on_files(
+      pool, {.inputs = o.input, .read = {.text_field = o.text_field, .separator = o.separator}, .train = o.train});
+  write_tokenizer_files(o.out, report.result.files);
   fmt::print("{}\n", json_line(JsonObject{{"out", o.out},
-                                          {"documents", counts.documents},
-                                          {"bytes", counts.bytes},
-                                          {"vocab_size", result.files.spec.vocab_size()},
-                                          {"merges", result.num_merges},
-                                          {"unused_ids", result.num_unused}}));
+                                          {"documents", report.read.documents},
+                                          {"bytes", report.read.bytes},
+                                          {"words", report.words},
+                                          {"forgotten", report.forgotten},
+                                          {"vocab_size", report.result.files.spec.vocab_size()},
+                                          {"merges", report.result.num_merges},
+                                          {"unused_ids", report.result.num_unused}}));
   return 0;
 }
 
