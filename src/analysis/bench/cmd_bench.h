@@ -14,6 +14,8 @@ int bench_decode(Args args);
 int bench_batch(Args args);
 /// hadal bench gemm: dense, grouped and FP8 matrix products.
 int bench_gemm(Args args);
+/// hadal bench tokenizer: MB/s of encode and decode on given texts.
+int bench_tokenizer(Args args);
 /// hadal bench train: tokens/s of whole training steps (forward, backward, clip, AdamW) on random tokens.
 int bench_train(Args args);
 
