@@ -1,0 +1,24 @@
+#include "infer/loaded_model.h"
+
+#include <filesystem>
+
+#include "nn/weights.h"
+
+namespace hadal {
+
+LoadedModel::LoadedModel(const LoadOptions& o)
+    : pool_(o.threads),
+      exec(pool_),
+      config(load_model_config(o.model)),
+      ctx{exec, saved_, scratch_, Precision::for_inference(o.weights, config), {}},
+      model(config, ctx.precision, /*train=*/false) {
+  load_weights(model, exec, o.model);
+  model.pack(exec);
+  if (std::filesystem::exists(std::filesystem::path(o.model) / "tokenizer.json")) {
+    tokenizer_.emplace(Tokenizer::load(o.model));
+    HADAL_CHECK(tokenizer_->vocab_size() <= config.vocab_size, o.model, ": the tokenizer has ",
+                tokenizer_->vocab_size(), " tokens, config.json says vocab_size ", config.vocab_size);
+  }
+}
+
+}  // namespace hadal

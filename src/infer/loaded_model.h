@@ -1,0 +1,48 @@
+#pragma once
+// A model folder, ready to answer.
+#include <optional>
+
+#include "data/tokenizer/tokenizer.h"
+#include "nn/model.h"
+
+namespace hadal {
+
+struct LoadOptions {
+  std::string model, weights = "bf16";
+  int threads = 0;
+  template <class V>
+  void visit(V&& v) {
+    v("model", model, "model folder", {.required = true, .placeholder = "DIR"});
+    v("weights", weights, "precision to compute in; fp8: E4M3 activations, as FP8 checkpoints are meant to run",
+      {.choices = {"f32", "bf16", "fp8"}});
+    v("threads", threads, "0: all CPUs");
+  }
+};
+
+/// Weights packed for inference, the tokenizer if the folder has one, and what kernels need. Not movable: the context
+/// refers to its neighbours.
+class LoadedModel {
+ public:
+  /// Throws Error when a file is missing or does not fit the config.
+  explicit LoadedModel(const LoadOptions& options);
+  LoadedModel(const LoadedModel&) = delete;
+  LoadedModel& operator=(const LoadedModel&) = delete;
+
+  /// nullptr when there is none.
+  const Tokenizer* tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
+
+ private:
+  ThreadPool pool_;
+  Arena saved_, scratch_;
+
+ public:
+  Exec exec;
+  ModelConfig config;
+  Context ctx;
+  Model model;
+
+ private:
+  std::optional<Tokenizer> tokenizer_;
+};
+
+}  // namespace hadal
