@@ -10,10 +10,14 @@ LoadedModel::LoadedModel(const LoadOptions& o)
     : pool_(o.threads),
       exec(pool_),
       config(load_model_config(o.model)),
-      ctx{exec, saved_, scratch_, Precision::for_inference(o.weights, config), {}},
+      ctx{exec,
+          saved_,
+          scratch_,
+          Precision::for_inference(o.weights.starts_with("int") ? "bf16" : o.weights, config),
+          {}},
       model(config, ctx.precision, /*train=*/false) {
   load_weights(model, exec, o.model);
-  model.pack(exec);
+  model.pack(exec, PackRecipe::parse(o.weights));
   if (std::filesystem::exists(std::filesystem::path(o.model) / "tokenizer.json")) {
     tokenizer_.emplace(Tokenizer::load(o.model));
     HADAL_CHECK(tokenizer_->vocab_size() <= config.vocab_size, o.model, ": the tokenizer has ",

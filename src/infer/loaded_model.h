@@ -13,8 +13,11 @@ struct LoadOptions {
   template <class V>
   void visit(V&& v) {
     v("model", model, "model folder", {.required = true, .placeholder = "DIR"});
-    v("weights", weights, "precision to compute in; fp8: E4M3 activations, as FP8 checkpoints are meant to run",
-      {.choices = {"f32", "bf16", "fp8"}});
+    v("weights", weights,
+      "form of the weights: int8 and int4 in groups with a scale, int4-experts the rest in int8; fp8: E4M3 "
+      "activations, "
+      "as FP8 checkpoints are meant to run",
+      {.choices = {"f32", "bf16", "fp8", "int8", "int4", "int4-experts"}});
     v("threads", threads, "0: all CPUs");
   }
 };
