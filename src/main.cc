@@ -8,6 +8,7 @@
 #include "data/cmd_tokenizer.h"
 #include "formats/cmd_inspect.h"
 #include "infer/cmd_generate.h"
+#include "nn/cmd_export.h"
 #include "nn/cmd_logits.h"
 #include "train/cmd_train.h"
 #include "train/report.h"
@@ -25,6 +26,7 @@ constexpr std::array kCommands{
     Command{"grad", "gradients of a token sequence, for parity checks", cmd_grad},
     Command{"tokenizer", "train a tokenizer, encode and decode with one", cmd_tokenizer},
     Command{"template", "render conversations with the chat template of a model", cmd_template},
+    Command{"export", "a model as GGUF file or Hugging Face folder", cmd_export},
     Command{"inspect", "what a model folder, a config or a safetensors file holds", cmd_inspect},
     Command{"report", "HTML report of a run folder", cmd_report},
 };

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "formats/gguf.h"
 #include "nn/weights.h"
 
 namespace hadal {
@@ -18,7 +19,10 @@ LoadedModel::LoadedModel(const LoadOptions& o)
       model(config, ctx.precision, /*train=*/false) {
   load_weights(model, exec, o.model);
   model.pack(exec, PackRecipe::parse(o.weights));
-  if (std::filesystem::exists(std::filesystem::path(o.model) / "tokenizer.json")) {
+  const std::filesystem::path path(o.model);
+  const bool gguf = path.extension() == ".gguf";
+  if (gguf ? GgufFile(path).metadata().contains("tokenizer.ggml.model")
+           : std::filesystem::exists(path / "tokenizer.json")) {
     tokenizer_.emplace(Tokenizer::load(o.model));
     HADAL_CHECK(tokenizer_->vocab_size() <= config.vocab_size, o.model, ": the tokenizer has ",
                 tokenizer_->vocab_size(), " tokens, config.json says vocab_size ", config.vocab_size);

@@ -12,7 +12,7 @@ struct LoadOptions {
   int threads = 0;
   template <class V>
   void visit(V&& v) {
-    v("model", model, "model folder", {.required = true, .placeholder = "DIR"});
+    v("model", model, "model folder or GGUF file", {.required = true, .placeholder = "DIR"});
     v("weights", weights,
       "form of the weights: int8 and int4 in groups with a scale, int4-experts the rest in int8; fp8: E4M3 "
       "activations, "
