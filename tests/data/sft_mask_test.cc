@@ -146,6 +146,21 @@ TEST(SftMask, FollowsTheTemplatesOfOtherModels) {
               bos + "<｜User｜>q<｜Assistant｜><think>↵\n[[r↵\n</think>↵\n↵\na" + eos + "]]");
 }
 
+TEST(SftMask, EmptyMessagesHaveTurns) {
+  const Model model(tiny_tokenizer());
+  EXPECT_EQ(model.shown(conversation(R"([{"role":"user","content":""},{"role":"assistant","content":""}])")),
+            "<bos><user><bot>[[<eos>]]");
+  EXPECT_EQ(model.shown(conversation(R"([{"role":"assistant","content":"a"},{"role":"assistant","content":"b"},)"
+                                     R"({"role":"user","content":""},{"role":"assistant","content":""}])")),
+            "<bos><bot>[[a<eos>]]<bot>[[b<eos>]]<user><bot>[[<eos>]]");
+  // Nothing was said before the answer, and the template moves a later system message in front of it.
+  EXPECT_EQ(error_of([&] {
+              model.shown(conversation(R"([{"role":"user","content":""},{"role":"assistant","content":"x"},)"
+                                       R"({"role":"system","content":"late"},{"role":"assistant","content":"a"}])"));
+            }),
+            "messages[1]: cannot tell where its answer begins and ends in the text of the template");
+}
+
 std::string random_text(std::uint64_t seed, std::uint64_t index) {
   constexpr const char* kPieces[] = {
       "a",       " b",    "\n",  "\n\n",  "中文", "123", "<｜User｜>", "<｜end▁of▁sentence｜>",

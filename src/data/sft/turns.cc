@@ -187,6 +187,14 @@ RenderedPrompt render_checked(const ChatTemplate& chat, Conversation& conversati
   }
 }
 
+/// Throws when a turn holds what somebody else said: the texts that were compared did not fit together.
+void check_only_answers(const RenderedConversation& rendered) {
+  for (const Turn& turn : rendered.turns)
+    for (const PromptSegment& s : rendered.prompt.segments)
+      HADAL_CHECK(!is_said(s) || s.end <= turn.begin || s.begin >= turn.end || s.message == turn.message, "messages[",
+                  turn.message, "]: cannot tell where its answer begins and ends in the text of the template");
+}
+
 std::vector<Turn> turns_of_blocks(const RenderedPrompt& prompt) {
   std::vector<Turn> turns;
   for (const auto& [begin, end] : prompt.generation) {
@@ -244,6 +252,7 @@ RenderedConversation render_conversation(const ChatTemplate& chat, const Tokeniz
       result.turns.push_back(turn);
     }
   }
+  check_only_answers(result);
   const std::string reasoning = inner_reasoning(adapted.messages.back().get_object());
   result.reasoning_lost =
       !reasoning.empty() &&
