@@ -1,7 +1,5 @@
 #include "data/corpus/prepare.h"
 
-#include <xxhash.h>
-
 #include <optional>
 #include <unordered_set>
 
@@ -9,6 +7,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "base/progress.h"
+#include "data/corpus/content_hash.h"
 #include "data/corpus/text_reader.h"
 #include "data/tokenizer/presets.h"
 #include "formats/tokenizer_json.h"
@@ -20,28 +19,6 @@ namespace fs = std::filesystem;
 
 // Part of the cache key: to be raised whenever the same inputs give another result.
 constexpr int kPrepareVersion = 1;
-
-/// Hashes pieces of different kinds without letting one run into the next.
-class ContentHash {
- public:
-  ContentHash() { XXH3_128bits_reset(state_); }
-  ~ContentHash() { XXH3_freeState(state_); }
-  ContentHash(const ContentHash&) = delete;
-  ContentHash& operator=(const ContentHash&) = delete;
-
-  void add(std::string_view bytes) {
-    const std::uint64_t size = bytes.size();
-    XXH3_128bits_update(state_, &size, sizeof size);
-    XXH3_128bits_update(state_, bytes.data(), bytes.size());
-  }
-  std::string hex() const {
-    const XXH128_hash_t hash = XXH3_128bits_digest(state_);
-    return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
-  }
-
- private:
-  XXH3_state_t* state_ = XXH3_createState();
-};
 
 std::string hash_of_text(std::string_view text) {
   ContentHash hash;
@@ -57,8 +34,7 @@ std::string cache_key(CorpusOptions options, const std::optional<TokenizerFiles>
     hash.add("input");
     for (const TextFile& file : find_text_files(input)) {
       hash.add(str_cat("format ", static_cast<int>(file.format)));
-      const MappedFile mapped(file.path);
-      hash.add({reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size()});
+      hash.add_file(file.path);
     }
   }
   if (tokenizer) hash.add(tokenizer_json(tokenizer->spec) + tokenizer_config_json(tokenizer->config));
