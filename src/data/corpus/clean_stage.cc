@@ -1,12 +1,12 @@
 #include "data/corpus/clean_stage.h"
 
 #include <algorithm>
-#include <chrono>
 #include <future>
 #include <numeric>
 
 #include "base/json.h"
 #include "base/progress.h"
+#include "data/corpus/cpu_clock.h"
 
 namespace hadal {
 namespace {
@@ -27,7 +27,7 @@ struct Batch {
 };
 
 Batch read_batch(RecordReader& reader, std::int64_t block_bytes) {
-  const auto begin = std::chrono::steady_clock::now();
+  CpuStopwatch watch(thread_cpu_seconds);
   Batch batch;
   std::int64_t bytes = 0;
   while (bytes < block_bytes && batch.records.size() < kBlockRecords) {
@@ -40,7 +40,7 @@ Batch read_batch(RecordReader& reader, std::int64_t block_bytes) {
     batch.records.push_back(std::move(record));
   }
   batch.behind = reader.position();
-  batch.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  batch.seconds = watch.lap();
   return batch;
 }
 

@@ -16,18 +16,16 @@ template <class Take>
 void for_each_ngram(const TextScan& scan, std::size_t n, Take&& take) {
   std::uint64_t power = 1;
   for (std::size_t i = 1; i < n; ++i) power *= kBase;
-  std::vector<std::uint32_t> window(n);  // the last n words, as a ring
+  std::vector<std::uint32_t> words;
+  words.reserve(scan.words.size());
   std::uint64_t hash = 0;
-  std::size_t count = 0;
   for (std::uint32_t w = 0; w < scan.words.size(); ++w) {
     if (scan.words[w].hash == 0) continue;
-    std::uint32_t& oldest = window[count % n];
-    if (count >= n) hash -= scan.words[oldest].hash * power;
+    if (words.size() >= n) hash -= scan.words[words[words.size() - n]].hash * power;
     hash = hash * kBase + scan.words[w].hash;
-    oldest = w;
-    ++count;
+    words.push_back(w);
     // Zero marks free places of the table.
-    if (count >= n && take(hash | 1, window[count % n], w)) return;
+    if (words.size() >= n && take(hash | 1, words[words.size() - n], w)) return;
   }
 }
 
@@ -91,6 +89,9 @@ void EvaluationNgrams::insert(std::uint64_t hash, std::uint32_t file) {
     for (const Entry& entry : old)
       if (entry.hash != 0) insert(entry.hash, entry.file);
   }
+  if (maybe_.empty()) maybe_.resize(kMaybeBits / 64);
+  const std::uint64_t bit = hash >> 42;
+  maybe_[bit / 64] |= std::uint64_t{1} << (bit % 64);
   std::size_t i = (hash >> 20) & (entries_.size() - 1);
   while (entries_[i].hash != 0 && entries_[i].hash != hash) i = (i + 1) & (entries_.size() - 1);
   if (entries_[i].hash == hash) return;
@@ -99,6 +100,8 @@ void EvaluationNgrams::insert(std::uint64_t hash, std::uint32_t file) {
 }
 
 const std::uint32_t* EvaluationNgrams::lookup(std::uint64_t hash) const {
+  const std::uint64_t bit = hash >> 42;
+  if ((maybe_[bit / 64] >> (bit % 64) & 1) == 0) return nullptr;
   std::size_t i = (hash >> 20) & (entries_.size() - 1);
   while (entries_[i].hash != 0 && entries_[i].hash != hash) i = (i + 1) & (entries_.size() - 1);
   return entries_[i].hash == hash ? &entries_[i].file : nullptr;

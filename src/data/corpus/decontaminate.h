@@ -45,13 +45,15 @@ class EvaluationNgrams {
   void add_text(std::string_view text, std::uint32_t file);
   void insert(std::uint64_t hash, std::uint32_t file);
   const std::uint32_t* lookup(std::uint64_t hash) const;
+  static constexpr std::uint64_t kMaybeBits = std::uint64_t{1} << 22;
 
   struct Entry {
     std::uint64_t hash = 0;
     std::uint32_t file = 0;
   };
   std::size_t ngram_ = 13;
-  std::vector<Entry> entries_;  // open addressing, at most half full
+  std::vector<Entry> entries_;        // open addressing, at most half full
+  std::vector<std::uint64_t> maybe_;  // a bit for each hash in a set that fits a cache: almost all words end here
   std::vector<std::string> files_;
   std::int64_t num_texts_ = 0, num_short_texts_ = 0, num_ngrams_ = 0;
 };

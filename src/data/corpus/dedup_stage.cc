@@ -1,23 +1,17 @@
 #include "data/corpus/dedup_stage.h"
 
 #include <algorithm>
-#include <ctime>
 #include <limits>
 
 #include "base/json.h"
 #include "base/progress.h"
+#include "data/corpus/cpu_clock.h"
 #include "data/corpus/key_groups.h"
 
 namespace hadal {
 namespace {
 
 namespace fs = std::filesystem;
-
-double cpu_seconds() {
-  timespec now{};
-  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
 
 fs::path list_path(const fs::path& folder, std::int64_t i) {
   return folder / fmt::format("lines-{:04}.work", i);
@@ -144,15 +138,10 @@ void decide_duplicates(ThreadPool& pool, const DataPrepareOptions& options, cons
   StageCounter counter(corpus, counts);
   const auto where = [&](index_t d) { return where_of(sources, corpus.at(d).document()); };
   Progress progress("dedup", 3, "pass");
-  double begin = cpu_seconds();
-  const auto lap = [&] {
-    const double now = cpu_seconds(), seconds = now - begin;
-    begin = now;
-    return seconds;
-  };
+  CpuStopwatch watch(process_cpu_seconds);
 
   if (options.dedup.exact) find_equal_documents(pool, prints, max_records, fates);
-  counter.count("equal_documents", fates, Fate::kEqual, lap(), "dedup.equal", options.samples, where,
+  counter.count("equal_documents", fates, Fate::kEqual, watch.lap(), "dedup.equal", options.samples, where,
                 [](index_t) { return "an earlier document has the same text"; });
   progress.update(1);
 
@@ -164,9 +153,9 @@ void decide_duplicates(ThreadPool& pool, const DataPrepareOptions& options, cons
     counts.add("near.by_similarity", near.by_similarity);
     counts.add("near.pairs_compared", near.pairs_compared);
     counts.add("near.pairs_confirmed", near.pairs_confirmed);
-    counter.count("near_duplicates", fates, Fate::kNear, lap(), "dedup.near", options.samples, where, [&](index_t d) {
-      return str_cat("first of its cluster: ", where(firsts[static_cast<std::size_t>(d)]));
-    });
+    counter.count(
+        "near_duplicates", fates, Fate::kNear, watch.lap(), "dedup.near", options.samples, where,
+        [&](index_t d) { return str_cat("first of its cluster: ", where(firsts[static_cast<std::size_t>(d)])); });
   }
   progress.update(2);
 
@@ -177,7 +166,7 @@ void decide_duplicates(ThreadPool& pool, const DataPrepareOptions& options, cons
                            write_work_sections(list_path(folder, num_lists), list);
                            ++num_lists;
                          });
-  counts.stage("lines").seconds += lap();
+  counts.stage("lines").seconds += watch.lap();
   const std::string summary = json_line(JsonObject{{"counts", counts.to_json()}, {"line_lists", num_lists}});
   // Last: with it the stage is done.
   write_work_sections(folder / "decisions.work", fates, summary);

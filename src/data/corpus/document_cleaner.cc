@@ -3,31 +3,26 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <chrono>
+
+#include "data/corpus/cpu_clock.h"
 
 namespace hadal {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 /// Gives each stage the time and the bytes that it took.
 class StageClock {
  public:
-  explicit StageClock(CleanOutcome& document) : document_(document), begin_(Clock::now()) {}
+  explicit StageClock(CleanOutcome& document) : document_(document) {}
   void begin(CleanStage stage, std::size_t bytes) {
     stop();
     document_.stage = stage;
     document_.bytes[static_cast<std::size_t>(stage)] = static_cast<std::int64_t>(bytes);
   }
-  void stop() {
-    const Clock::time_point now = Clock::now();
-    document_.seconds[static_cast<std::size_t>(document_.stage)] += std::chrono::duration<double>(now - begin_).count();
-    begin_ = now;
-  }
+  void stop() { document_.seconds[static_cast<std::size_t>(document_.stage)] += watch_.lap(); }
 
  private:
   CleanOutcome& document_;
-  Clock::time_point begin_;
+  CpuStopwatch watch_{thread_cpu_seconds};
 };
 
 }  // namespace

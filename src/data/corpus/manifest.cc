@@ -136,7 +136,8 @@ JsonObject totals_json(const ManifestInputs& in) {
           {"fim_rate", rounded(ratio(static_cast<double>(psm + spm), static_cast<double>(documents)))}};
 }
 
-/// Seconds are those of all threads together, over all processes that worked on the corpus; MB are those that went in.
+/// Seconds are processor time of all threads together, over all processes that worked on the corpus; MB are those that
+/// went in.
 JsonObject speed_json(const ManifestInputs& in) {
   JsonObject stages;
   double seconds = 0;

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
-#include <ctime>
 #include <optional>
 #include <set>
 
 #include "base/log.h"
 #include "base/options.h"
 #include "data/corpus/content_hash.h"
+#include "data/corpus/cpu_clock.h"
 #include "data/corpus/data_report.h"
 #include "data/corpus/manifest.h"
 #include "data/corpus/shard_stage.h"
@@ -194,7 +194,7 @@ DataPrepareResult data_prepare(ThreadPool& pool, DataPrepareOptions options) {
   const DedupDecisions decisions(work);
   const Tokenizer tokenizer = make_tokenizer(pool, options, std::move(given), corpus, decisions);
   const TokenCorpus encoded(encode_corpus(pool, options, corpus, sources, decisions, tokenizer, work / "tokens"));
-  const std::clock_t packing = std::clock();
+  CpuStopwatch watch(process_cpu_seconds);
   const ShardPlan plan = plan_shards(options, encoded);
   const ShardLayout layout = layout_of(options, tokenizer);
   ShardLayout plain = layout;
@@ -202,12 +202,13 @@ DataPrepareResult data_prepare(ThreadPool& pool, DataPrepareOptions options) {
   const std::vector<ShardSummary> train = write_shards(options, encoded, layout, plan.train, "train", out / "shards");
   const std::vector<ShardSummary> validation =
       write_shards(options, encoded, plain, plan.validation, "validation", out / "shards");
+  const double pack_seconds = watch.lap();
   HADAL_CHECK(!train.empty(), "data prepare: no document is left for training; ", summary_line(corpus.counts(0)));
 
   PrepareCounts counts = corpus.counts(options.samples);
   counts.merge(decisions.counts(), options.samples);
   counts.merge(encoded.counts(options.samples), options.samples);
-  counts.stage("pack").seconds = static_cast<double>(std::clock() - packing) / CLOCKS_PER_SEC;
+  counts.stage("pack").seconds = pack_seconds;
 
   ManifestInputs inputs{.options = options,
                         .sources = sources,

@@ -12,7 +12,7 @@ namespace hadal {
 
 struct StageCount {
   std::int64_t documents_in = 0, documents_out = 0, bytes_in = 0, bytes_out = 0;
-  double seconds = 0;  // of all threads together
+  double seconds = 0;  // processor time of all threads together
 };
 
 struct FilterCount {

@@ -87,6 +87,11 @@ bool is_formula(std::string_view word) {
 }
 
 bool is_math(const TextScan& scan) {
+  // Most texts have no sign of a formula anywhere.
+  constexpr std::string_view kSigns = "=^\\$";
+  if (std::none_of(kSigns.begin(), kSigns.end(),
+                   [&](char sign) { return scan.text.find(sign) != std::string_view::npos; }))
+    return false;
   std::int64_t words = 0, formulas = 0, math_words = 0;
   for (const Word& word : scan.words) {
     ++words;

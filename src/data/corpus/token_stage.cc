@@ -1,11 +1,11 @@
 #include "data/corpus/token_stage.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "base/json.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "data/corpus/cpu_clock.h"
 #include "data/corpus/text_scan.h"
 #include "data/tokenizer/presets.h"
 #include "data/tokenizer/word_counter.h"
@@ -14,16 +14,8 @@ namespace hadal {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 
 constexpr index_t kDocumentsPerTask = 16;
-
-double seconds_since(Clock::time_point& begin) {
-  const Clock::time_point now = Clock::now();
-  const double seconds = std::chrono::duration<double>(now - begin).count();
-  begin = now;
-  return seconds;
-}
 
 struct Encoded {
   LineRemover::Kept kept;
@@ -145,12 +137,12 @@ std::vector<fs::path> encode_corpus(ThreadPool& pool, const DataPrepareOptions& 
           const index_t d = corpus.block_begin(b) + i;
           if (decisions.fate(d) != Fate::kKept) continue;
           Encoded& e = encoded[static_cast<std::size_t>(i)];
-          Clock::time_point clock = Clock::now();
+          CpuStopwatch watch(thread_cpu_seconds);
           e.took_part = true;
           e.kept = remover.keep(d, block.text(static_cast<std::size_t>(i)));
-          e.line_seconds = seconds_since(clock);
+          e.line_seconds = watch.lap();
           tokenizer.encode_append(e.kept.text, e.ids);
-          e.encode_seconds = seconds_since(clock);
+          e.encode_seconds = watch.lap();
         }
       });
       write_block(paths.back(), options, block, sources, encoded);
