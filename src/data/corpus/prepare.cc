@@ -61,6 +61,42 @@ std::optional<PreparedCorpus> find_prepared(const fs::path& folder, const std::s
   }
 }
 
+/// What `data prepare` left in a folder. The loader packs and shuffles by itself, so it wants plain documents.
+PreparedCorpus open_prepared(const CorpusOptions& options) {
+  const fs::path folder = options.prepared;
+  HADAL_CHECK(options.inputs.empty(), "data: prepared is ", options.prepared, ", so inputs must be empty");
+  const std::string where = (folder / "manifest.json").string();
+  const Json manifest = read_json_file(folder / "manifest.json");
+  ObjectReader reader(manifest, where);
+  const auto kind = reader.object("options").object("pack").get<std::string>("kind");
+  HADAL_CHECK(kind == "none", where, ": pack.kind is ", kind, ", want none: the loader packs by itself");
+  std::vector<std::string> shards;
+  const Json& list = reader.value("shards");
+  if (!list.is_array()) reader.reject("shards", "a list");
+  for (const Json& entry : list.get_array()) {
+    ObjectReader shard(entry, where, "shards");
+    HADAL_CHECK(shard.get<std::string>("split") == "train", where,
+                ": has validation shards, want pack.validation_share 0: the loader takes its share by itself");
+    shards.push_back(shard.get<std::string>("file"));
+  }
+  HADAL_CHECK(shards.size() == 1, where, ": ", shards.size(), " shards, want 1; raise pack.shard_tokens");
+  Tokenizer tokenizer = Tokenizer::load(folder / "tokenizer");
+  HADAL_CHECK(options.tokenizer.empty() || tokenizer_json(load_tokenizer_files(options.tokenizer).spec) ==
+                                               tokenizer_json(tokenizer.files().spec),
+              where, ": its tokenizer is not ", options.tokenizer);
+  JsonObject told{{"hash", reader.get<std::string>("key")},
+                  {"inputs", JsonArray{Json(options.prepared)}},
+                  {"documents", 0},
+                  {"tokens", 0},
+                  {"tokenizer", JsonObject{{"path", (folder / "tokenizer").string()},
+                                           {"hash", reader.object("tokenizer").get<std::string>("hash")},
+                                           {"vocab_size", tokenizer.vocab_size()}}}};
+  TokenShard shard(folder / shards.front());
+  told["documents"] = shard.num_documents();
+  told["tokens"] = shard.num_tokens();
+  return {std::move(tokenizer), std::move(shard), std::move(told), true};
+}
+
 struct Documents {
   std::vector<std::string> texts;
   TextReadCounts counts;
@@ -102,6 +138,7 @@ TokenizerFiles train_on(ThreadPool& pool, const Documents& documents, const Toke
 }  // namespace
 
 PreparedCorpus prepare_corpus(ThreadPool& pool, const CorpusOptions& options, const fs::path& folder) {
+  if (!options.prepared.empty()) return open_prepared(options);
   HADAL_CHECK(!options.inputs.empty(), "data: inputs is empty, want files or folders of text");
   std::optional<TokenizerFiles> given;
   if (!options.tokenizer.empty()) given = load_tokenizer_files(options.tokenizer);

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "data/corpus/inspect_shards.h"
+#include "data/corpus/prepare.h"
 #include "data/tokenizer/presets.h"
 #include "data/tokenizer/tokenizer.h"
 #include "formats/token_shard.h"
@@ -230,6 +231,28 @@ TEST_F(Pipeline, MixAndValidation) {
   }
   EXPECT_EQ(of_b, 1);
   EXPECT_EQ(TokenShard(dir_ / "out" / "shards" / "train-00000.shard").num_sequences(), 0);
+}
+
+TEST_F(Pipeline, PlainDocumentsAreReadyForTheLoader) {
+  options_.pack.kind = "none";
+  options_.pack.shard_tokens = 1 << 20;
+  options_.fim.rate = 0;
+  const JsonObject m = prepare().manifest;
+  ThreadPool pool(1);
+  CorpusOptions corpus{.prepared = options_.out};
+  const PreparedCorpus prepared = prepare_corpus(pool, corpus, dir_ / "unused");
+  EXPECT_EQ(prepared.shard.num_documents(), 123);
+  EXPECT_EQ(prepared.manifest.at("hash"), m.at("key"));
+  EXPECT_FALSE(fs::exists(dir_ / "unused"));
+  corpus.inputs = {"x"};
+  EXPECT_NE(error_of([&] { prepare_corpus(pool, corpus, dir_ / "unused"); }).find("inputs"), std::string::npos);
+  corpus.inputs.clear();
+  options_.pack.shard_tokens = 4000;
+  prepare();
+  EXPECT_NE(error_of([&] { prepare_corpus(pool, corpus, dir_ / "unused"); }).find("shard_tokens"), std::string::npos);
+  options_.pack.kind = "concatenate";
+  prepare();
+  EXPECT_NE(error_of([&] { prepare_corpus(pool, corpus, dir_ / "unused"); }).find("pack.kind"), std::string::npos);
 }
 
 TEST_F(Pipeline, DamagedInputsAreCountedOrFatal) {
