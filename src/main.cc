@@ -4,6 +4,7 @@
 
 #include "analysis/bench/cmd_bench.h"
 #include "base/command.h"
+#include "data/cmd_data.h"
 #include "data/cmd_sft_data.h"
 #include "data/cmd_template.h"
 #include "data/cmd_tokenizer.h"
@@ -26,6 +27,7 @@ constexpr std::array kCommands{
     Command{"logits", "logits of a token sequence, for parity checks", cmd_logits},
     Command{"grad", "gradients of a token sequence, for parity checks", cmd_grad},
     Command{"tokenizer", "train a tokenizer, encode and decode with one", cmd_tokenizer},
+    Command{"data", "prepare text for training: clean, deduplicate, mix, pack", cmd_data},
     Command{"template", "render conversations with the chat template of a model", cmd_template},
     Command{"sft-data", "conversations to token ids with loss masks", cmd_sft_data},
     Command{"export", "a model as GGUF file or Hugging Face folder", cmd_export},

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "data/tokenizer/tokenizer.h"
+#include "formats/pre_tokenizers.h"
 
 namespace hadal {
 
