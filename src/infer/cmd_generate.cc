@@ -88,18 +88,20 @@ JsonObject to_json(const Continuation& r) {
   };
   const Usage& u = r.usage;
   const std::int64_t computed = u.prompt_tokens - u.cached_tokens;
-  return {{"tokens", JsonArray(r.tokens.begin(), r.tokens.end())},
-          {"text", r.text},
-          {"finish_reason", r.finish == FinishReason::kLength ? "length" : "stop"},
-          {"usage",
-           {{"prompt_tokens", u.prompt_tokens},
-            {"cached_tokens", u.cached_tokens},
-            {"completion_tokens", u.completion_tokens},
-            {"total_tokens", u.prompt_tokens + u.completion_tokens}}},
-          {"timings",
-           {{"prefill_tokens_per_second", rate(computed, u.prefill_seconds)},
-            {"decode_tokens_per_second", rate(u.completion_tokens - 1, u.decode_seconds)},
-            {"acceptance_rate", nullptr}}}};
+  return {
+      {"tokens", JsonArray(r.tokens.begin(), r.tokens.end())},
+      {"text", r.text},
+      {"finish_reason", r.finish == FinishReason::kLength ? "length" : "stop"},
+      {"usage",
+       {{"prompt_tokens", u.prompt_tokens},
+        {"cached_tokens", u.cached_tokens},
+        {"completion_tokens", u.completion_tokens},
+        {"total_tokens", u.prompt_tokens + u.completion_tokens}}},
+      {"timings",
+       {{"prefill_tokens_per_second", rate(computed, u.prefill_seconds)},
+        {"decode_tokens_per_second", rate(u.completion_tokens - 1, u.decode_seconds)},
+        {"acceptance_rate", u.drafted_tokens > 0 ? Json(rate(u.accepted_tokens, static_cast<double>(u.drafted_tokens)))
+                                                 : Json(nullptr)}}}};
 }
 
 }  // namespace

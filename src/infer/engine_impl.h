@@ -17,6 +17,8 @@ struct Engine::Impl {
   void admit_waiting();
   void run_batch();
   void fork_answers(Job& job);
+  void draw_proposed(Job& job, Answer& answer, std::size_t first,
+                     const std::function<std::span<const float>(std::size_t)>& row_of);
   void draw(Job& job, Answer& answer, std::span<const float> logits_V);
   void end(Job& job, Answer& answer, FinishReason reason, TokenEvent event);
   void end_all(Job& job, FinishReason reason, const std::string& error);

@@ -78,6 +78,7 @@ bool Engine::Impl::admit(Job& job) {
     SamplingParams sampling = r.sampling;
     sampling.seed += static_cast<std::uint64_t>(c);
     answer.sampler.emplace(sampling, r.prompt, model.config().vocab_size);
+    if (options.speculation == "ngram" && r.speculate) answer.draft.emplace(r.prompt);
     if (tokenizer != nullptr) answer.text.emplace(*tokenizer, r.stop.texts, true, r.stop.min_tokens);
   }
   job.admitted = Clock::now();
@@ -101,7 +102,7 @@ void Engine::Impl::run_batch() {
   struct Row {  // whose logits are wanted
     index_t at;
     Job* job;
-    Answer* answer;  // nullptr: the end of a prompt
+    Answer* answer;  // nullptr: the end of a prompt; rows of an answer's proposal follow each other
   };
   struct Piece {
     Job* job;
@@ -115,9 +116,13 @@ void Engine::Impl::run_batch() {
     if (job->prefilling()) continue;
     for (Answer& a : job->answers) {
       if (a.over) continue;
-      rows.push_back({std::ssize(ids), job.get(), &a});
-      slices.push_back({a.length, 1, a.pages, model.config().uses_mla()});
-      ids.push_back(a.tokens.back());
+      const int left = job->request.stop.max_tokens - static_cast<int>(a.tokens.size());
+      a.proposal = a.draft ? a.draft->propose(left - 1) : std::vector<int>();
+      slices.push_back({a.length, 1 + std::ssize(a.proposal), a.pages, model.config().uses_mla()});
+      for (index_t i = 0; i < slices.back().length; ++i) {
+        rows.push_back({std::ssize(ids), job.get(), &a});
+        ids.push_back(i == 0 ? a.tokens.back() : a.proposal[static_cast<std::size_t>(i - 1)]);
+      }
     }
   }
   index_t budget = options.prefill_chunk;
@@ -147,17 +152,35 @@ void Engine::Impl::run_batch() {
       send_prompt_logprobs(ctx, model, hidden.slice_rows(p.first_row, p.length), p.job->id, p.job->request, p.begin);
     p.job->done += p.length;
   }
-  for (std::size_t i = 0; i < rows.size(); ++i) {
+  const auto row_of = [&](std::size_t i) -> std::span<const float> {
+    return logits.slice_rows(static_cast<index_t>(i), 1).flat<float>();
+  };
+  for (std::size_t i = 0; i < rows.size();) {
     Job& job = *rows[i].job;
-    const std::span<const float> row = logits.slice_rows(static_cast<index_t>(i), 1).flat<float>();
     if (rows[i].answer != nullptr) {
-      ++rows[i].answer->length;
-      draw(job, *rows[i].answer, row);
+      draw_proposed(job, *rows[i].answer, i, row_of);
+      i += 1 + rows[i].answer->proposal.size();
       continue;
     }
     fork_answers(job);
-    for (Answer& a : job.answers) draw(job, a, row);
+    for (Answer& a : job.answers) draw(job, a, row_of(i));
+    ++i;
   }
+}
+
+/// Draws the next token from row `first`, and from the rows of the proposal for as long as it guessed right. What is
+/// drawn depends on logits and position alone, so this is what one token a step would have given.
+void Engine::Impl::draw_proposed(Job& job, Answer& a, std::size_t first,
+                                 const std::function<std::span<const float>(std::size_t)>& row_of) {
+  std::size_t right = 0;
+  while (true) {
+    ++a.length;
+    draw(job, a, row_of(first + right));
+    if (a.over || right == a.proposal.size() || a.tokens.back() != a.proposal[right]) break;
+    ++right;
+  }
+  a.drafted += std::ssize(a.proposal), a.accepted += static_cast<std::int64_t>(right);
+  if (a.draft) a.draft->judge(static_cast<int>(a.proposal.size()), static_cast<int>(right));
 }
 
 /// The prompt is in the cache: its answers begin, and later prompts may find it.
@@ -195,6 +218,7 @@ void Engine::Impl::draw(Job& job, Answer& a, std::span<const float> logits_V) {
   }
   a.sampler->accept(event.token);
   a.tokens.push_back(event.token);
+  if (a.draft) a.draft->add(event.token);
   const bool stops = (!r.stop.ignore_eos && contains(eos, event.token)) || contains(r.stop.ids, event.token);
   if (stops) return end(job, a, FinishReason::kStop, std::move(event));
   if (a.text) {
@@ -214,8 +238,11 @@ void Engine::Impl::end(Job& job, Answer& a, FinishReason reason, TokenEvent even
   a.over = true;
   if (a.text) event.text += a.text->finish();
   event.finish = reason;
-  event.usage = {
-      .prompt_tokens = job.prompt_size(), .cached_tokens = job.reused, .completion_tokens = std::ssize(a.tokens)};
+  event.usage = {.prompt_tokens = job.prompt_size(),
+                 .cached_tokens = job.reused,
+                 .completion_tokens = std::ssize(a.tokens),
+                 .drafted_tokens = a.drafted,
+                 .accepted_tokens = a.accepted};
   const bool admitted = job.admitted != Clock::time_point(), prefilled = job.prefilled != Clock::time_point();
   event.usage.queue_seconds = seconds_between(job.submitted, admitted ? job.admitted : now);
   if (admitted) event.usage.prefill_seconds = seconds_between(job.admitted, prefilled ? job.prefilled : now);
