@@ -15,8 +15,8 @@ namespace hadal {
 struct NearDuplicateOptions {
   bool enabled = true;
   int ngram = 5, bands = 14, rows = 8;
-  int loose_bands = 64, loose_rows = 3;
-  double min_similarity = 0.3;
+  int loose_bands = 112, loose_rows = 3;
+  double min_similarity = 0.25;
   template <class V>
   void visit(V&& v) {
     v("enabled", enabled, "drop near-duplicates");
