@@ -4,6 +4,7 @@
 
 #include "analysis/bench/cmd_bench.h"
 #include "base/command.h"
+#include "data/cmd_template.h"
 #include "data/cmd_tokenizer.h"
 #include "formats/cmd_inspect.h"
 #include "infer/cmd_generate.h"
@@ -23,6 +24,7 @@ constexpr std::array kCommands{
     Command{"logits", "logits of a token sequence, for parity checks", cmd_logits},
     Command{"grad", "gradients of a token sequence, for parity checks", cmd_grad},
     Command{"tokenizer", "train a tokenizer, encode and decode with one", cmd_tokenizer},
+    Command{"template", "render conversations with the chat template of a model", cmd_template},
     Command{"inspect", "what a model folder, a config or a safetensors file holds", cmd_inspect},
     Command{"report", "HTML report of a run folder", cmd_report},
 };

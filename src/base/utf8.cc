@@ -46,6 +46,16 @@ CodePoint decode_utf8(const char* text, const char* text_end) {
   return {value, lead.length};
 }
 
+CodePoint last_character(std::string_view text) {
+  const char* const end = text.data() + text.size();
+  for (std::size_t n = 1; n <= std::min<std::size_t>(4, text.size()); ++n) {
+    if ((static_cast<unsigned char>(end[-static_cast<std::ptrdiff_t>(n)]) & 0xC0) == 0x80) continue;
+    const CodePoint c = decode_utf8(end - n, end);
+    return static_cast<std::size_t>(c.length) == n ? c : CodePoint{};
+  }
+  return {};
+}
+
 void append_utf8(std::string& text, char32_t c) {
   const auto put = [&](char32_t byte) { text.push_back(static_cast<char>(byte)); };
   if (c < 0x80) {

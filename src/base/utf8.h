@@ -15,6 +15,9 @@ struct CodePoint {
 /// The code point at `p`. p < end.
 CodePoint decode_utf8(const char* p, const char* end);
 
+/// The code point that `text` ends in; length 0 when it ends in no well-formed sequence, or is empty.
+CodePoint last_character(std::string_view text);
+
 void append_utf8(std::string& text, char32_t code_point);
 
 /// Bytes of the longest well-formed prefix.

@@ -9,20 +9,18 @@
 
 #include "base/command.h"
 #include "base/json.h"
-#include "base/log.h"
-#include "base/progress.h"
 #include "base/utf8.h"
-#include "data/corpus/text_reader.h"
-#include "data/tokenizer/bpe_trainer.h"
-#include "data/tokenizer/presets.h"
+#include "data/tokenizer/joint_tokens.h"
+#include "data/tokenizer/stats.h"
 #include "data/tokenizer/tokenizer.h"
+#include "data/tokenizer/train_on_files.h"
 
 namespace hadal {
 namespace {
 
 struct TrainVerbOptions {
   std::vector<std::string> input;
-  std::string out, text_field = "text", separator;
+  std::string out, text_field = "text", separator, regex;
   int threads = 0;
   TokenizerTrainOptions train;
 
@@ -33,6 +31,7 @@ struct TrainVerbOptions {
     v("text_field", text_field, "key of the text in JSON lines");
     v("separator", separator, "stands between the documents of a plain-text file");
     v("threads", threads, "0: all CPUs");
+    v("regex", regex, "cut text by this pattern instead of a preset", {.placeholder = "PATTERN"});
     train.visit(v);
   }
 };
@@ -44,36 +43,19 @@ int train(Args args) {
                       .about = "train a byte-level BPE tokenizer",
                       .example = "hadal tokenizer train --input corpus/ --vocab-size 32768 --out runs/tokenizer"}))
     return 0;
+  if (!o.regex.empty()) o.train.preset = "regex:" + o.regex;
   ThreadPool pool(o.threads);
-  WordCounter counter(preset_splits(o.train.preset));
-  TextReadCounts counts;
-  std::vector<std::string> texts;
-  std::size_t pending = 0;
-  const auto count_texts = [&] {
-    counter.add(pool, std::vector<std::string_view>(texts.begin(), texts.end()));
-    texts.clear();
-    pending = 0;
-  };
-  for (const std::string& input : o.input)
-    read_documents(input, {.text_field = o.text_field, .separator = o.separator}, counts, [&](std::string&& text) {
-      pending += text.size();
-      texts.push_back(std::move(text));
-      if (pending > (std::size_t{64} << 20)) count_texts();
-    });
-  count_texts();
-  if (counts.bad_documents > 0)
-    log_warning(counts.bad_documents, " lines could not be used; the first: ", counts.first_bad);
-  Progress progress("tokenizer train", o.train.vocab_size, "id");
-  const TokenizerTrainResult result = train_tokenizer(
-      counter.words(), o.train, [&](int done, int wanted) { progress.update(o.train.vocab_size - wanted + done); });
-  progress.finish();
-  write_tokenizer_files(o.out, result.files);
+  const TokenizerTrainReport report = train_tokenizer_on_files(
+      pool, {.inputs = o.input, .read = {.text_field = o.text_field, .separator = o.separator}, .train = o.train});
+  write_tokenizer_files(o.out, report.result.files);
   fmt::print("{}\n", json_line(JsonObject{{"out", o.out},
-                                          {"documents", counts.documents},
-                                          {"bytes", counts.bytes},
-                                          {"vocab_size", result.files.spec.vocab_size()},
-                                          {"merges", result.num_merges},
-                                          {"unused_ids", result.num_unused}}));
+                                          {"documents", report.read.documents},
+                                          {"bytes", report.read.bytes},
+                                          {"words", report.words},
+                                          {"forgotten", report.forgotten},
+                                          {"vocab_size", report.result.files.spec.vocab_size()},
+                                          {"merges", report.result.num_merges},
+                                          {"unused_ids", report.result.num_unused}}));
   return 0;
 }
 
@@ -92,23 +74,23 @@ void for_each_field(const std::string& path, const std::string& field,
   }
 }
 
-std::string ids_text(const std::vector<int>& ids) {
-  return fmt::format("[{}]", fmt::join(ids, ","));
-}
-
 struct EncodeVerbOptions {
   std::string tokenizer, jsonl, field = "text";
   std::optional<std::string> text;
   bool add_special = false, parse_special = true;
+  double split_rate = 0;
+  std::int64_t seed = 0;
 
   template <class V>
   void visit(V&& v) {
-    v("tokenizer", tokenizer, "folder or tokenizer.json", {.required = true, .placeholder = "PATH"});
+    v("tokenizer", tokenizer, "folder, tokenizer.json or .gguf file", {.required = true, .placeholder = "PATH"});
     v("text", text, "the text to encode");
     v("jsonl", jsonl, "file with one JSON object per line", {.placeholder = "FILE"});
     v("field", field, "key of the text in each line");
     v("add_special", add_special, "add BOS and EOS as the tokenizer's files say");
     v("parse_special", parse_special, "read the names of control tokens as these tokens");
+    v("split_rate", split_rate, "share of the tokens \".\\n\" and such that is split at random, as for training data");
+    v("seed", seed, "of the random split; line numbers count as documents");
   }
 };
 
@@ -122,12 +104,19 @@ int encode(Args args) {
   if (o.text.has_value() != o.jsonl.empty()) throw UsageError("tokenizer encode: want either --text or --jsonl");
   const Tokenizer tokenizer = Tokenizer::load(o.tokenizer);
   const EncodeOptions options{.parse_special = o.parse_special, .add_special = o.add_special};
+  std::optional<JointTokenSplitter> splitter;
+  if (o.split_rate != 0) splitter.emplace(tokenizer);
+  std::uint64_t document = 0;
+  const auto print = [&](const std::string& text) {
+    std::vector<int> ids = tokenizer.encode(text, options);
+    if (splitter) ids = splitter->split(ids, o.split_rate, static_cast<std::uint64_t>(o.seed), document++);
+    fmt::print("[{}]\n", fmt::join(ids, ","));
+  };
   if (o.text) {
-    fmt::print("{}\n", ids_text(tokenizer.encode(*o.text, options)));
+    print(*o.text);
   } else {
-    for_each_field(o.jsonl, o.field, [&](const Json& value, const std::string& at) {
-      fmt::print("{}\n", ids_text(tokenizer.encode(json_as<std::string>(value, at), options)));
-    });
+    for_each_field(o.jsonl, o.field,
+                   [&](const Json& value, const std::string& at) { print(json_as<std::string>(value, at)); });
   }
   return 0;
 }
@@ -139,7 +128,7 @@ struct DecodeVerbOptions {
 
   template <class V>
   void visit(V&& v) {
-    v("tokenizer", tokenizer, "folder or tokenizer.json", {.required = true, .placeholder = "PATH"});
+    v("tokenizer", tokenizer, "folder, tokenizer.json or .gguf file", {.required = true, .placeholder = "PATH"});
     v("ids", ids, "the ids to decode", {.placeholder = "N,N,..."});
     v("jsonl", jsonl, "file with one JSON object per line", {.placeholder = "FILE"});
     v("field", field, "key of the ids in each line");
@@ -172,10 +161,49 @@ int decode(Args args) {
   return 0;
 }
 
+struct StatsVerbOptions {
+  std::string tokenizer, compare, text_field = "text", separator;
+  std::vector<std::string> input;
+  int top = 20, threads = 0;
+  bool json = false;
+
+  template <class V>
+  void visit(V&& v) {
+    v("tokenizer", tokenizer, "folder, tokenizer.json or .gguf file", {.required = true, .placeholder = "PATH"});
+    v("input", input, "text, .jsonl and .html files, and folders of them; each gets a row of its own",
+      {.required = true, .placeholder = "PATH"});
+    v("compare", compare, "another tokenizer on the same text", {.placeholder = "PATH"});
+    v("text_field", text_field, "key of the text in JSON lines");
+    v("separator", separator, "stands between the documents of a plain-text file");
+    v("top", top, "entries of the lists of tokens");
+    v("threads", threads, "0: all CPUs");
+    v("json", json, "print one JSON object");
+  }
+};
+
+int stats(Args args) {
+  StatsVerbOptions o;
+  if (!parse_options(o, args,
+                     {.verb = "tokenizer stats",
+                      .about = "bytes per token by input and by script, unused and longest tokens",
+                      .example = "hadal tokenizer stats --tokenizer DIR --input en.jsonl --input zh.jsonl"}))
+    return 0;
+  const Tokenizer tokenizer = Tokenizer::load(o.tokenizer);
+  std::optional<Tokenizer> other;
+  if (!o.compare.empty()) other.emplace(Tokenizer::load(o.compare));
+  ThreadPool pool(o.threads);
+  const JsonObject report = tokenizer_stats(
+      pool, tokenizer, other ? &*other : nullptr,
+      {.inputs = o.input, .read = {.text_field = o.text_field, .separator = o.separator}, .top = o.top});
+  fmt::print("{}", o.json ? json_line(report) + "\n" : tokenizer_stats_text(report));
+  return 0;
+}
+
 constexpr std::array kCommands{
     Command{"train", "train a byte-level BPE tokenizer", train},
     Command{"encode", "text to ids", encode},
     Command{"decode", "ids to text", decode},
+    Command{"stats", "bytes per token, unused and longest tokens, comparison", stats},
 };
 
 }  // namespace

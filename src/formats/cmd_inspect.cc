@@ -14,7 +14,7 @@ struct InspectOptions {
   bool json = false;
   template <class V>
   void visit(V&& v) {
-    v("path", path, "model folder, config .json or .safetensors file",
+    v("path", path, "model folder, config .json, .safetensors or .gguf file",
       {.required = true, .positional = true, .placeholder = "DIR|FILE"});
     v("json", json, "print one JSON object");
   }

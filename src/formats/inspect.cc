@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "formats/inspect_gguf.h"
 #include "formats/model_config.h"
 #include "formats/safetensors.h"
 
@@ -159,11 +160,10 @@ JsonObject inspect(const fs::path& path) {
     return result;
   }
   HADAL_CHECK(fs::exists(path), path.string(), ": no such file or folder");
-  HADAL_CHECK(extension != ".gguf", path.string(),
-              ": GGUF files cannot be read yet; want a model folder, .json or .safetensors");
   if (extension == ".json") return inspect_model(load_model_config(path));
   if (extension == ".safetensors") return inspect_safetensors(path);
-  fail(path.string(), ": got a file \"", extension, "\", want a model folder, .json or .safetensors");
+  if (extension == ".gguf") return inspect_gguf(GgufFile(path));
+  fail(path.string(), ": got a file \"", extension, "\", want a model folder, .json, .safetensors or .gguf");
 }
 
 std::string inspect_text(const JsonObject& report) {

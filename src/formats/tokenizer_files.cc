@@ -3,6 +3,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/utf8.h"
+#include "formats/tokenizer_gguf.h"
 #include "formats/tokenizer_json.h"
 
 namespace hadal {
@@ -92,6 +94,13 @@ std::string generation_config_json(const GenerationConfig& config) {
   return json_pretty(json);
 }
 
+bool is_text_token(const AddedToken& token) {
+  const std::string& text = token.content;
+  if (token.special || text.empty()) return false;
+  const bool one = static_cast<std::size_t>(decode_utf8(text.data(), text.data() + text.size()).length) == text.size();
+  return one || text.find_first_not_of(" \t\r\n") == std::string::npos;
+}
+
 int added_token_id(const TokenizerSpec& spec, std::string_view content) {
   for (const AddedToken& token : spec.added_tokens)
     if (token.content == content) return token.id;
@@ -99,11 +108,12 @@ int added_token_id(const TokenizerSpec& spec, std::string_view content) {
 }
 
 TokenizerFiles load_tokenizer_files(const std::filesystem::path& path) {
+  if (path.extension() == ".gguf") return gguf_tokenizer(GgufFile(path));
   const bool is_folder = std::filesystem::is_directory(path);
   const std::filesystem::path folder = is_folder ? path : path.parent_path();
   const std::filesystem::path file = is_folder ? path / "tokenizer.json" : path;
   HADAL_CHECK(std::filesystem::exists(file), file.string(),
-              ": no such file; want a tokenizer.json or a folder that holds one");
+              ": no such file; want a tokenizer.json, a folder that holds one, or a .gguf file");
   TokenizerFiles files;
   files.spec = parse_tokenizer_json(read_file(file), file.string());
   if (const auto config = folder / "tokenizer_config.json"; std::filesystem::exists(config))

@@ -45,7 +45,7 @@ struct TokenizerFiles {
 int added_token_id(const TokenizerSpec& spec, std::string_view content);
 
 /// `path`: a folder with tokenizer.json (and perhaps tokenizer_config.json and chat_template.jinja, which wins over the
-/// template inside tokenizer_config.json), or a tokenizer.json, whose neighbours are read too.
+/// template inside tokenizer_config.json), a tokenizer.json, whose neighbours are read too, or a *.gguf file.
 TokenizerFiles load_tokenizer_files(const std::filesystem::path& path);
 
 /// Writes tokenizer.json, tokenizer_config.json, special_tokens_map.json, generation_config.json (the end of sentence

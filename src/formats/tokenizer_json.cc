@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "formats/byte_level.h"
+#include "formats/pre_tokenizers.h"
 
 namespace hadal {
 namespace {
@@ -235,8 +236,10 @@ void read_added_tokens(const JsonArray& added, std::string_view where, Tokenizer
     ObjectReader reader(added[i], where, str_cat("added_tokens[", i, "]"));
     AddedToken token{.content = reader.get<std::string>("content"),
                      .special = reader.get_or<bool>("special", false),
-                     .normalized = reader.get_or<bool>("normalized", true)};
-    for (const char* key : {"single_word", "lstrip", "rstrip"}) expect_false(reader, key);
+                     .normalized = reader.get_or<bool>("normalized", true),
+                     .single_word = reader.get_or<bool>("single_word", false),
+                     .lstrip = reader.get_or<bool>("lstrip", false),
+                     .rstrip = reader.get_or<bool>("rstrip", false)};
     if (token.content.empty()) reader.reject("content", "a text that is not empty");
     const auto id = reader.get<std::int64_t>("id");
     if (!seen.emplace(token.content, id).second) reader.reject("content", "a text that no other added token has");

@@ -19,9 +19,9 @@ JsonArray added_tokens_json(const TokenizerSpec& spec) {
   for (const AddedToken& token : spec.added_tokens)
     added.push_back({{"id", token.id},
                      {"content", token.content},
-                     {"single_word", false},
-                     {"lstrip", false},
-                     {"rstrip", false},
+                     {"single_word", token.single_word},
+                     {"lstrip", token.lstrip},
+                     {"rstrip", token.rstrip},
                      {"normalized", token.normalized},
                      {"special", token.special}});
   return added;

@@ -9,9 +9,15 @@ namespace hadal {
 struct AddedToken {
   int id = -1;
   std::string content;
-  bool special = false;     // a control token: decoders may leave it out
-  bool normalized = false;  // looked for after normalisation, in what the other added tokens leave over
+  bool special = false;                 // a control token: decoders may leave it out
+  bool normalized = false;              // looked for after normalisation, in what the other added tokens leave over
+  bool single_word = false;             // not found inside a word
+  bool lstrip = false, rstrip = false;  // takes the white space on its left, on its right with it
 };
+
+/// Whether an added token is a bit of ordinary text that the merges cannot make (a letter, a run of spaces) and no name
+/// of something: one character, or white space. Such a token is found in the text of users too.
+bool is_text_token(const AddedToken& token);
 
 /// A byte-level BPE tokenizer.
 struct TokenizerSpec {
@@ -37,8 +43,5 @@ struct TokenizerSpec {
 
   int vocab_size() const { return static_cast<int>(tokens.size()); }
 };
-
-/// The regex of GPT-2, which the ByteLevel pre-tokenizer applies when it is told to (use_regex).
-inline constexpr char kGpt2Split[] = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 }  // namespace hadal

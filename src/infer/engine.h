@@ -48,6 +48,8 @@ class Engine {
   std::uint64_t submit(Request request);
   /// Ends a request before its next token; its choices get an event with kCancelled. No-op when it is over.
   void cancel(std::uint64_t request);
+  /// Ends all requests with kCancelled. By the thread that steps.
+  void cancel_all();
   /// One pass over the model for everything that is due, and its events. False: there was nothing to do.
   bool step();
 

@@ -47,8 +47,16 @@ void check_inputs(const AttentionInputs& in) {
   for (const AttentionSegment& s : in.segments) {
     HADAL_CHECK(s.q_begin >= 0 && s.q_len >= 0 && s.q_len <= in.q.rows && s.q_begin <= in.q.rows - s.q_len,
                 "attention: segment of queries [", s.q_begin, ", +", s.q_len, ") of ", in.q.rows);
-    HADAL_CHECK(s.k_begin >= 0 && s.k_len >= 0 && s.k_len <= in.k.rows && s.k_begin <= in.k.rows - s.k_len,
-                "attention: segment of keys [", s.k_begin, ", +", s.k_len, ") of ", in.k.rows);
+    if (!s.pages.empty()) {
+      HADAL_CHECK(s.k_len <= static_cast<index_t>(s.pages.size()) * kAttentionPage, "attention: ", s.k_len, " keys in ",
+                  s.pages.size(), " pages");
+      for (const int page : s.pages)
+        HADAL_CHECK(page >= 0 && (index_t{page} + 1) * kAttentionPage <= in.k.rows, "attention: page ", page,
+                    " of a cache of ", in.k.rows, " rows");
+    } else {
+      HADAL_CHECK(s.k_begin >= 0 && s.k_len >= 0 && s.k_len <= in.k.rows && s.k_begin <= in.k.rows - s.k_len,
+                  "attention: segment of keys [", s.k_begin, ", +", s.k_len, ") of ", in.k.rows);
+    }
     HADAL_CHECK(s.k_len >= s.q_len, "attention: segment of ", s.q_len, " queries has only ", s.k_len, " keys");
     queries.push_back({s.q_begin, s.q_len});
   }
@@ -86,7 +94,10 @@ void attention_backward(Exec& ex, const AttentionGrads& grads, ConstHeads dout, 
   HADAL_CHECK(grads.dk_shared.empty() == in.k_shared.empty(), "attention: only one of k_shared and dk_shared is given");
   if (!in.k_shared.empty()) check_heads("dk_shared", grads.dk_shared, dtype, in.k.rows, 1, shared);
   std::vector<Range> keys;
-  for (const AttentionSegment& s : in.segments) keys.push_back({s.k_begin, s.k_len});
+  for (const AttentionSegment& s : in.segments) {
+    HADAL_CHECK(s.pages.empty(), "attention: backward has no pages");
+    keys.push_back({s.k_begin, s.k_len});
+  }
   check_disjoint(std::move(keys), "key");
   ex.kernels.attention_backward(ex, grads, dout, out, lse_HT, in);
 }

@@ -7,11 +7,23 @@
 
 namespace hadal::kernels {
 
+/// Keys of a page of a cache: what the kernels take at a time.
+inline constexpr index_t kAttentionPage = 96;
+
 /// Queries [q_begin, q_begin + q_len) see keys [k_begin, k_begin + k_len), aligned at the end: query i sees the first
 /// k_len - q_len + i + 1 of them. Training: one segment per sequence, or per document where documents are masked from
 /// each other. k_len >= q_len.
+/// Forward only: with `pages` (one for each kAttentionPage keys) the keys lie in these pages of k, k_shared and v, and
+/// k_begin is not used. Segments may share pages.
 struct AttentionSegment {
   index_t q_begin = 0, q_len = 0, k_begin = 0, k_len = 0;
+  std::span<const int> pages = {};
+
+  /// The row of k, k_shared and v that key j is in.
+  index_t key_row(index_t j) const {
+    if (pages.empty()) return k_begin + j;
+    return pages[static_cast<std::size_t>(j / kAttentionPage)] * kAttentionPage + j % kAttentionPage;
+  }
 };
 
 struct AttentionInputs {

@@ -4,6 +4,7 @@
 
 #include "formats/model_config.h"
 #include "kernels/rope.h"
+#include "nn/cache.h"
 #include "nn/forward_batch.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
@@ -38,6 +39,7 @@ class AttentionModule {
                         const Saved& saved) = 0;
   virtual void visit_params(const ParamVisitor& v) = 0;
   virtual void refresh(Exec& ex) = 0;
+  virtual void pack(Exec& ex) = 0;
 };
 
 }  // namespace hadal

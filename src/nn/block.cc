@@ -104,6 +104,14 @@ void Block::visit_params(const ParamVisitor& v) {
     mlp_->visit_params(v);
 }
 
+void Block::pack(Exec& ex) {
+  attention_->pack(ex);
+  if (moe_)
+    moe_->pack(ex);
+  else
+    mlp_->pack(ex);
+}
+
 void Block::refresh(Exec& ex) {
   attention_->refresh(ex);
   if (moe_)

@@ -32,6 +32,8 @@ class Block {
   void backward(Context& ctx, View dx_TD, const ForwardBatch& batch, const Saved& saved);
   void visit_params(const ParamVisitor& v);
   void refresh(Exec& ex);
+  /// For inference: Linear::pack of all layers.
+  void pack(Exec& ex);
 
   /// nullptr for a dense block.
   Moe* moe() { return moe_ ? &*moe_ : nullptr; }

@@ -63,10 +63,9 @@ void Gqa::forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& b
   const ConstView q = qk.slice_cols(0, heads_ * dim_);
   ConstView all_k = qk.slice_cols(heads_ * dim_, kv_heads_ * dim_), all_v = v;
   if (cache != nullptr) {
-    kernels::convert(ctx.exec, cache->k.slice_rows(cache->length, num_tokens), all_k);
-    kernels::convert(ctx.exec, cache->v.slice_rows(cache->length, num_tokens), all_v);
-    all_k = cache->k.slice_rows(0, cache->length + num_tokens);
-    all_v = cache->v.slice_rows(0, cache->length + num_tokens);
+    scatter_rows(cache->k, batch.cache_rows, all_k);
+    scatter_rows(cache->v, batch.cache_rows, all_v);
+    all_k = cache->k, all_v = cache->v;
   }
 
   const View out = buffer(saved != nullptr && !ctx.precision.fp8, heads_ * dim_);
@@ -127,6 +126,11 @@ void Gqa::visit_params(const ParamVisitor& v) {
     k_norm_.visit_params(v);
   }
   o_proj_.visit_params(v);
+}
+
+void Gqa::pack(Exec& ex) {
+  qkv_.pack(ex);
+  o_proj_.pack(ex);
 }
 
 void Gqa::refresh(Exec& ex) {

@@ -39,6 +39,7 @@ Linear::Linear(std::vector<LinearPart> parts, index_t in, Precision precision, O
       input_scales_(precision.fp8_input_scales) {
   index_t rows = 0;
   for (const LinearPart& part : parts_) rows += part.rows;
+  in_ = in, out_ = rows / options.num_matrices;
   weight_ = Tensor(precision.compute, rows, in);
   if (options.bias) bias_ = Tensor(precision.wide(), 1, rows);
   if (options.train) {
@@ -55,6 +56,12 @@ kernels::Fp8Const Linear::quantized_weight() const {
   return {codes_.view(), scales_.view().as<float>()};
 }
 
+void Linear::pack(Exec& ex) {
+  if (fp8_ || packed_) return;
+  packed_ = kernels::pack_weights(ex, weight_.view(), options_.num_matrices);
+  weight_ = Tensor();
+}
+
 void Linear::refresh(Exec& ex) {
   if (fp8_)
     kernels::fp8_quantize_blocks(ex, {codes_.view(), scales_.view().as<float>()}, weight_.view(), options_.num_matrices,
@@ -62,21 +69,23 @@ void Linear::refresh(Exec& ex) {
 }
 
 void Linear::forward(Context& ctx, View y, ConstView x, Write write, std::span<const index_t> offsets) const {
+  const ArenaScope scope(ctx.scratch);
+  const index_t one[] = {0, x.rows};
+  const std::span<const index_t> rows = offsets.empty() ? std::span<const index_t>(one) : offsets;
   if (fp8_) {
-    const ArenaScope scope(ctx.scratch);
     const Fp8 q = quantize_rows(ctx, x, options_.power_of_two ? Scales::kPowerOfTwo : Scales::kF32);
     kernels::fp8_gemm_nt(ctx.exec, y, q, quantized_weight(), offsets, write);
-  } else if (fp8_inputs_) {
-    const ArenaScope scope(ctx.scratch);
-    const View rounded = ctx.temp(x.rows, x.cols);
-    kernels::fp8_dequantize_rows(ctx.exec, rounded, quantize_rows(ctx, x, input_scales_));
-    const index_t one[] = {0, x.rows};
-    kernels::grouped_gemm_nt(ctx.exec, y, rounded, weight_.view(),
-                             offsets.empty() ? std::span<const index_t>(one) : offsets, write);
-  } else if (offsets.empty()) {
-    kernels::gemm_nt(ctx.exec, y, x, weight_.view(), write);
   } else {
-    kernels::grouped_gemm_nt(ctx.exec, y, x, weight_.view(), offsets, write);
+    ConstView input = x;
+    if (fp8_inputs_) {
+      const View rounded = ctx.temp(x.rows, x.cols);
+      kernels::fp8_dequantize_rows(ctx.exec, rounded, quantize_rows(ctx, x, input_scales_));
+      input = rounded;
+    }
+    if (packed_)
+      kernels::packed_gemm_nt(ctx.exec, y, input, *packed_, rows, write);
+    else
+      kernels::grouped_gemm_nt(ctx.exec, y, input, weight_.view(), rows, write);
   }
   if (options_.bias) kernels::bias_forward(ctx.exec, y, bias_.view());
 }

@@ -1,9 +1,10 @@
 #pragma once
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "kernels/exec.h"
+#include "kernels/packed_gemm.h"
 #include "nn/context.h"
 #include "tensor/param.h"
 
@@ -31,8 +32,9 @@ class Linear {
   Linear() = default;
   Linear(std::vector<LinearPart> parts, index_t in, Precision precision, Options options);
 
-  index_t in() const { return weight_.cols(); }
-  index_t out() const { return weight_.rows() / options_.num_matrices; }
+  index_t in() const { return in_; }
+  index_t out() const { return out_; }
+  /// [E * out, in]. Not after pack().
   ConstView weight() const { return weight_.view(); }
   View weight_grad() { return grad_.view(); }
 
@@ -44,11 +46,16 @@ class Linear {
   /// dW += dy^T x, db += sum of dy. With ctx.deferred: later; dy, x and offsets must live until then.
   void backward_weight(Context& ctx, ConstView dy, ConstView x, std::span<const index_t> offsets = {});
 
+  /// Rearranges the weights for inference (kernels/packed_gemm.h) and gives up the order that everything but forward()
+  /// reads. Same results, bit for bit.
+  void pack(Exec& ex);
+
   /// Brings derived forms of the weight (FP8 codes) up to date; after loading and after every optimizer step.
   void refresh(Exec& ex);
 
   template <class V>
   void visit_params(V&& v) {
+    HADAL_CHECK(!packed_, parts_[0].name, ": the weights are packed for inference");
     index_t row = 0;
     for (const LinearPart& part : parts_) {
       visit_part(v, part, row);
@@ -73,8 +80,10 @@ class Linear {
   Options options_;
   bool fp8_ = false, fp8_inputs_ = false;
   kernels::Scales input_scales_ = kernels::Scales::kF32;
+  index_t in_ = 0, out_ = 0;
   Tensor weight_, grad_, bias_, bias_grad_;
-  Tensor codes_, scales_;  // fp8: E4M3 weights and their 128x128 block scales
+  std::optional<kernels::PackedWeights> packed_;  // instead of weight_
+  Tensor codes_, scales_;                         // fp8: E4M3 weights and their 128x128 block scales
   kernels::Fp8Const quantized_weight() const;
 };
 

@@ -1,12 +1,28 @@
 #include "nn/mla.h"
 
 #include <cmath>
+#include <cstring>
 
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
 #include "kernels/rope.h"
 
 namespace hadal {
+namespace {
+
+void copy_rows(View to, ConstView from) {
+  const auto bytes = static_cast<std::size_t>(bytes_of(to.dtype, to.cols));
+  for (index_t r = 0; r < to.rows; ++r) std::memcpy(to.slice_rows(r, 1).data, from.slice_rows(r, 1).data, bytes);
+}
+
+void transpose(View to, ConstView from) {
+  const auto bytes = static_cast<std::size_t>(bytes_of(to.dtype, 1));
+  for (index_t r = 0; r < from.rows; ++r)
+    for (index_t c = 0; c < from.cols; ++c)
+      std::memcpy(to.slice_rows(c, 1).slice_cols(r, 1).data, from.slice_rows(r, 1).slice_cols(c, 1).data, bytes);
+}
+
+}  // namespace
 
 using kernels::RopeDirection;
 using kernels::RopeStyle;
@@ -62,27 +78,35 @@ void Mla::project(Context& ctx, const Latent& latent, View q, View kv, View q_no
   if (!kv.empty()) kv_up_.forward(ctx, kv, kv_normed);
 }
 
-kernels::AttentionInputs Mla::inputs(ConstView q, ConstView kv, ConstView key_rope, const ForwardBatch& batch) const {
+kernels::AttentionInputs Mla::inputs(ConstView q, ConstView kv, ConstView key_rope,
+                                     std::span<const kernels::AttentionSegment> segments) const {
   const ConstHeads k_and_v = heads_of(kv, heads_);
   return {.q = heads_of(q, heads_),
           .k = k_and_v.slice_dim(0, nope_),
           .k_shared = heads_of(key_rope, 1),
           .v = k_and_v.slice_dim(nope_, value_),
-          .segments = batch.segments,
+          .segments = segments,
           .scale = scale_};
 }
 
 /// Attention in the latent space (V2 report, appendix C): q~ = W_uk^T q_n, z = softmax(q~ c + q_r k_r) c, o = W_uv z.
 void Mla::attend_absorbed(Context& ctx, View out, ConstView q, ConstView latent_SC, ConstView key_rope_SR,
-                          const ForwardBatch& batch) const {
-  const ConstView w_kv = kv_up_.weight();  // per head: N rows of W_uk, then U rows of W_uv; C columns
-  const View q_latent = ctx.temp(q.rows, heads_ * (rank_ + rope_)), z = ctx.temp(q.rows, heads_ * rank_);
+                          std::span<const kernels::AttentionSegment> segments) const {
+  const ArenaScope scope(ctx.scratch);
+  const index_t rows = q.rows;
+  // Rows of a head one after the other, as products with a matrix for each head want them.
+  const View q_nope = ctx.temp(heads_ * rows, nope_), q_latent = ctx.temp(rows, heads_ * (rank_ + rope_)),
+             by_head = ctx.temp(heads_ * rows, rank_), z = ctx.temp(rows, heads_ * rank_),
+             values = ctx.temp(heads_ * rows, value_);
+  std::vector<index_t> offsets;
+  for (index_t h = 0; h <= heads_; ++h) offsets.push_back(h * rows);
+  const auto rows_of = [&](View v, index_t h) { return v.slice_rows(h * rows, rows); };
+  for (index_t h = 0; h < heads_; ++h) copy_rows(rows_of(q_nope, h), q.slice_cols(h * (nope_ + rope_), nope_));
+  multiply_by_head(ctx, by_head, q_nope, offsets, /*values=*/false);
   for (index_t h = 0; h < heads_; ++h) {
-    const ConstView q_h = q.slice_cols(h * (nope_ + rope_), nope_ + rope_);
     const View to = q_latent.slice_cols(h * (rank_ + rope_), rank_ + rope_);
-    kernels::gemm_nn(ctx.exec, to.slice_cols(0, rank_), q_h.slice_cols(0, nope_),
-                     w_kv.slice_rows(h * (nope_ + value_), nope_));
-    kernels::convert(ctx.exec, to.slice_cols(rank_, rope_), q_h.slice_cols(nope_, rope_));
+    copy_rows(to.slice_cols(0, rank_), rows_of(by_head, h));
+    copy_rows(to.slice_cols(rank_, rope_), q.slice_cols(h * (nope_ + rope_) + nope_, rope_));
   }
   const ConstHeads latent = heads_of(latent_SC, 1);
   kernels::attention_forward(ctx.exec, heads_of(z, heads_), {},
@@ -90,11 +114,61 @@ void Mla::attend_absorbed(Context& ctx, View out, ConstView q, ConstView latent_
                               .k = latent,
                               .k_shared = heads_of(key_rope_SR, 1),
                               .v = latent,
-                              .segments = batch.segments,
+                              .segments = segments,
                               .scale = scale_});
-  for (index_t h = 0; h < heads_; ++h)
-    kernels::gemm_nt(ctx.exec, out.slice_cols(h * value_, value_), z.slice_cols(h * rank_, rank_),
-                     w_kv.slice_rows(h * (nope_ + value_) + nope_, value_));
+  for (index_t h = 0; h < heads_; ++h) copy_rows(rows_of(by_head, h), z.slice_cols(h * rank_, rank_));
+  multiply_by_head(ctx, values, by_head, offsets, /*values=*/true);
+  for (index_t h = 0; h < heads_; ++h) copy_rows(out.slice_cols(h * value_, value_), rows_of(values, h));
+}
+
+/// y = x W_uk of each head, or x W_uv^T.
+void Mla::multiply_by_head(Context& ctx, View y, ConstView x, std::span<const index_t> offsets, bool values) const {
+  if (absorbed_key_) {
+    kernels::packed_gemm_nt(ctx.exec, y, x, values ? *absorbed_value_ : *absorbed_key_, offsets);
+    return;
+  }
+  for (index_t h = 0; h < heads_; ++h) {  // per head: N rows of W_uk, then U rows of W_uv; C columns
+    const ConstView w = kv_up_.weight().slice_rows(h * (nope_ + value_), nope_ + value_);
+    const auto begin = offsets[static_cast<std::size_t>(h)], rows = offsets[static_cast<std::size_t>(h) + 1] - begin;
+    if (values)
+      kernels::gemm_nt(ctx.exec, y.slice_rows(begin, rows), x.slice_rows(begin, rows), w.slice_rows(nope_, value_));
+    else
+      kernels::gemm_nn(ctx.exec, y.slice_rows(begin, rows), x.slice_rows(begin, rows), w.slice_rows(0, nope_));
+  }
+}
+
+void Mla::pack(Exec& ex) {
+  const ConstView w_kv = kv_up_.weight();
+  Tensor key(w_kv.dtype, heads_ * rank_, nope_), value(w_kv.dtype, heads_ * value_, rank_);
+  for (index_t h = 0; h < heads_; ++h) {
+    const ConstView w = w_kv.slice_rows(h * (nope_ + value_), nope_ + value_);
+    transpose(key.view().slice_rows(h * rank_, rank_), w.slice_rows(0, nope_));
+    copy_rows(value.view().slice_rows(h * value_, value_), w.slice_rows(nope_, value_));
+  }
+  absorbed_key_ = kernels::pack_weights(ex, key.view(), heads_);
+  absorbed_value_ = kernels::pack_weights(ex, value.view(), heads_);
+  for (Linear* linear : {&down_, &q_up_, &kv_up_, &o_proj_})
+    if (linear->out() > 0) linear->pack(ex);
+}
+
+/// Attention over projected keys and values of segments whose past is in the cache: every latent is projected up again.
+void Mla::attend_expanded(Context& ctx, View out, ConstView q, const LayerCache& cache,
+                          std::span<const kernels::AttentionSegment> segments) const {
+  const ArenaScope scope(ctx.scratch);
+  index_t num_keys = 0;
+  std::vector<kernels::AttentionSegment> gathered;
+  for (const kernels::AttentionSegment& s : segments) {
+    gathered.push_back({s.q_begin, s.q_len, num_keys, s.k_len});
+    num_keys += s.k_len;
+  }
+  const View latent = ctx.temp(num_keys, rank_), key_rope = ctx.temp(num_keys, rope_),
+             kv = ctx.temp(num_keys, heads_ * (nope_ + value_));
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    gather_keys(latent.slice_rows(gathered[i].k_begin, gathered[i].k_len), cache.k, segments[i]);
+    gather_keys(key_rope.slice_rows(gathered[i].k_begin, gathered[i].k_len), cache.v, segments[i]);
+  }
+  kv_up_.forward(ctx, kv, latent);
+  kernels::attention_forward(ctx.exec, heads_of(out, heads_), {}, inputs(q, kv, key_rope, gathered));
 }
 
 void Mla::forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& batch, Saved* saved,
@@ -112,32 +186,31 @@ void Mla::forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& b
   kernels::rope(ctx.exec, heads_of(latent.key_rope, 1), batch.positions, batch.rope_table, RopeStyle::kInterleaved,
                 RopeDirection::kForward);
 
+  const bool expand_here = cache == nullptr && batch.num_absorbed == 0;
   const View q = buffer(keep_up, num_tokens, q_width);
-  View kv = cache == nullptr && !batch.absorbed ? buffer(keep_up, num_tokens, kv_width) : View{};
+  const View kv = expand_here ? buffer(keep_up, num_tokens, kv_width) : View{};
   const View q_normed = q_rank_ > 0 ? ctx.temp(num_tokens, q_rank_) : View{};
-  const View kv_normed =
-      cache == nullptr ? ctx.temp(num_tokens, rank_) : cache->k.slice_rows(cache->length, num_tokens);
+  const View kv_normed = ctx.temp(num_tokens, rank_);
   const View rstd_q = saved != nullptr && q_rank_ > 0 ? ctx.keep_wide(1, num_tokens) : View{};
   const View rstd_kv = saved != nullptr ? ctx.keep_wide(1, num_tokens) : View{};
   project(ctx, latent, q, kv, q_normed, kv_normed, rstd_q, rstd_kv, batch);
-
-  ConstView all_latent = kv_normed, all_key_rope = latent.key_rope;
   if (cache != nullptr) {
-    kernels::convert(ctx.exec, cache->v.slice_rows(cache->length, num_tokens), latent.key_rope);
-    all_latent = cache->k.slice_rows(0, cache->length + num_tokens);
-    all_key_rope = cache->v.slice_rows(0, cache->length + num_tokens);
+    scatter_rows(cache->k, batch.cache_rows, kv_normed);
+    scatter_rows(cache->v, batch.cache_rows, latent.key_rope);
   }
 
   const View out = buffer(saved != nullptr && !ctx.precision.fp8, num_tokens, heads_ * value_);
   const View lse = saved != nullptr ? ctx.keep_wide(heads_, num_tokens) : View{};
-  if (batch.absorbed) {
-    attend_absorbed(ctx, out, q, all_latent, all_key_rope, batch);
+  if (expand_here) {
+    kernels::attention_forward(ctx.exec, heads_of(out, heads_), lse, inputs(q, kv, latent.key_rope, batch.segments));
   } else {
-    if (kv.empty()) {  // expanded over a cache: every cached latent is projected up again
-      kv = ctx.temp(all_latent.rows, kv_width);
-      kv_up_.forward(ctx, kv, all_latent);
-    }
-    kernels::attention_forward(ctx.exec, heads_of(out, heads_), lse, inputs(q, kv, all_key_rope, batch));
+    const auto absorbed = batch.segments.first(static_cast<std::size_t>(batch.num_absorbed));
+    const auto expanded = batch.segments.subspan(static_cast<std::size_t>(batch.num_absorbed));
+    const index_t rows = absorbed.empty() ? 0 : absorbed.back().q_begin + absorbed.back().q_len;
+    if (rows > 0)
+      attend_absorbed(ctx, out.slice_rows(0, rows), q.slice_rows(0, rows), cache != nullptr ? cache->k : kv_normed,
+                      cache != nullptr ? cache->v : latent.key_rope, absorbed);
+    if (!expanded.empty()) attend_expanded(ctx, out, q, *cache, expanded);
   }
   o_proj_.forward(ctx, x_TD, out, Write::kAdd);
 
@@ -182,7 +255,7 @@ void Mla::backward(Context& ctx, View dh_TD, ConstView dx_TD, ConstView h_TD, co
                                .dk_shared = heads_of(dlatent.key_rope, 1),
                                .dv = dk_and_v.slice_dim(nope_, value_)},
                               heads_of(ConstView(dout), heads_), heads_of(out, heads_), saved.lse_HT,
-                              inputs(q, kv, latent.key_rope, batch));
+                              inputs(q, kv, latent.key_rope, batch.segments));
   kernels::rope(ctx.exec, heads_of(dq, heads_).slice_dim(nope_, rope_), batch.positions, batch.rope_table,
                 RopeStyle::kInterleaved, RopeDirection::kBackward);
   kernels::rope(ctx.exec, heads_of(dlatent.key_rope, 1), batch.positions, batch.rope_table, RopeStyle::kInterleaved,

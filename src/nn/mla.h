@@ -1,4 +1,6 @@
 #pragma once
+#include <optional>
+
 #include "nn/attention_module.h"
 
 namespace hadal {
@@ -17,19 +19,26 @@ class Mla final : public AttentionModule {
                 const Saved& saved) override;
   void visit_params(const ParamVisitor& v) override;
   void refresh(Exec& ex) override;
+  void pack(Exec& ex) override;
 
  private:
   struct Latent;
   Latent split(View a) const;
   void project(Context& ctx, const Latent& latent, View q, View kv, View q_normed, View kv_normed, View rstd_q,
                View rstd_kv, const ForwardBatch& batch) const;
-  kernels::AttentionInputs inputs(ConstView q, ConstView kv, ConstView key_rope, const ForwardBatch& batch) const;
+  kernels::AttentionInputs inputs(ConstView q, ConstView kv, ConstView key_rope,
+                                  std::span<const kernels::AttentionSegment> segments) const;
   void attend_absorbed(Context& ctx, View out, ConstView q, ConstView latent_SC, ConstView key_rope_SR,
-                       const ForwardBatch& batch) const;
+                       std::span<const kernels::AttentionSegment> segments) const;
+  void multiply_by_head(Context& ctx, View y, ConstView x, std::span<const index_t> offsets, bool values) const;
+  void attend_expanded(Context& ctx, View out, ConstView q, const LayerCache& cache,
+                       std::span<const kernels::AttentionSegment> segments) const;
 
   index_t heads_, nope_, rope_, value_, rank_, q_rank_;  // H, N, R, U, C, Q (0: none)
   float scale_;
   Linear down_, q_up_, kv_up_, o_proj_;
+  // After pack(): the halves of kv_up, a matrix for each head, for the latent space.
+  std::optional<kernels::PackedWeights> absorbed_key_, absorbed_value_;  // H x [C, N], H x [U, C]
   Norm q_norm_, kv_norm_;
 };
 

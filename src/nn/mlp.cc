@@ -57,6 +57,11 @@ void Mlp::visit_params(const ParamVisitor& v) {
   down_.visit_params(v);
 }
 
+void Mlp::pack(Exec& ex) {
+  gate_up_.pack(ex);
+  down_.pack(ex);
+}
+
 void Mlp::refresh(Exec& ex) {
   gate_up_.refresh(ex);
   down_.refresh(ex);

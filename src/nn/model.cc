@@ -57,54 +57,78 @@ void Model::ensure_positions(index_t positions) {
   rope_table_ = make_rope_table(rope_, (positions + 511) / 512 * 512, precision_.wide());
 }
 
-SequenceCache Model::make_cache(index_t capacity) const {
-  SequenceCache cache;
-  cache.capacity = capacity;
-  const index_t k_width =
-      config_.uses_mla() ? config_.kv_lora_rank : index_t{config_.num_key_value_heads} * config_.head_dim;
-  const index_t v_width = config_.uses_mla() ? config_.qk_rope_head_dim : k_width;
-  for (std::size_t layer = 0; layer < blocks_.size() + mtp_.size(); ++layer) {
-    cache.storage.emplace_back(precision_.compute, capacity, k_width);
-    cache.storage.emplace_back(precision_.compute, capacity, v_width);
-    cache.layers.push_back({cache.storage[2 * layer].view(), cache.storage[2 * layer + 1].view(), 0});
-  }
-  return cache;
-}
-
-void Model::forward(Context& ctx, View hidden_TD, std::span<const int> ids, SequenceCache* cache, bool absorbed,
-                    const ForwardProbe* probe, View* unnormed) {
-  const auto num_tokens = static_cast<index_t>(ids.size());
-  const index_t past = cache != nullptr ? cache->length : 0;
-  HADAL_CHECK(num_tokens > 0, "forward: no tokens");
-  HADAL_CHECK(cache == nullptr || past + num_tokens <= cache->capacity, "context overflow: ", past, " cached + ",
-              num_tokens, " new tokens exceed the capacity ", cache != nullptr ? cache->capacity : 0);
-  ensure_positions(past + num_tokens);
-  std::vector<int> positions(ids.size());
-  std::iota(positions.begin(), positions.end(), narrow<int>(past));
-  const kernels::AttentionSegment segment{0, num_tokens, 0, past + num_tokens};
-  const index_t begins[] = {0, num_tokens};
-  const ForwardBatch batch{positions, {&segment, 1}, begins, rope_table_.view(), absorbed};
-
+void Model::run_blocks(Context& ctx, View hidden_TD, std::span<const int> ids, const ForwardBatch& batch,
+                       KvCache* cache, const ForwardProbe* probe) {
   const ArenaScope scope(ctx.scratch);
-  View x = ctx.temp(num_tokens, config_.hidden_size);
+  View x = ctx.temp(static_cast<index_t>(ids.size()), config_.hidden_size);
   kernels::embedding_forward(ctx.exec, x, embedding_.view(), ids);
   if (probe != nullptr && probe->hidden) probe->hidden(-1, x);
   for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
-    LayerCache* layer_cache = nullptr;
-    if (cache != nullptr) layer_cache = &cache->layers[layer], layer_cache->length = past;
     kernels::RouterChoice routed;
     const bool want_router = probe != nullptr && probe->router && blocks_[layer].moe() != nullptr;
-    x = blocks_[layer].forward(ctx, x, batch, nullptr, nullptr, layer_cache, want_router ? &routed : nullptr);
+    x = blocks_[layer].forward(ctx, x, batch, nullptr, nullptr, cache != nullptr ? &cache->layers[layer] : nullptr,
+                               want_router ? &routed : nullptr);
     if (want_router) probe->router(static_cast<int>(layer), routed);
     if (probe != nullptr && probe->hidden) probe->hidden(static_cast<int>(layer), x);
   }
-  if (unnormed != nullptr) kernels::convert(ctx.exec, *unnormed, x);
   norm_.forward(ctx, hidden_TD, {}, x);
-  if (cache != nullptr) cache->length += num_tokens;
+}
+
+void Model::forward(Context& ctx, View hidden_TD, std::span<const int> ids, KvCache& cache,
+                    std::span<const SequenceSlice> slices) {
+  std::vector<int> positions;
+  std::vector<index_t> rows, begins = {0};
+  std::vector<kernels::AttentionSegment> segments;
+  index_t num_absorbed = 0, last = 0;
+  for (const SequenceSlice& s : slices) {
+    const index_t begin = begins.back(), end = s.past + s.length;
+    HADAL_CHECK(s.length > 0 && end <= static_cast<index_t>(s.pages.size()) * kernels::kAttentionPage,
+                "context overflow: ", s.past, " cached + ", s.length, " new tokens in ", s.pages.size(), " pages");
+    if (s.absorbed) {
+      HADAL_CHECK(num_absorbed == static_cast<index_t>(segments.size()), "forward: absorbed slices come first");
+      ++num_absorbed;
+    }
+    segments.push_back({begin, s.length, 0, end, s.pages.first(static_cast<std::size_t>(pages_of(end)))});
+    for (index_t i = s.past; i < end; ++i) {
+      positions.push_back(narrow<int>(i));
+      rows.push_back(segments.back().key_row(i));
+    }
+    begins.push_back(begin + s.length);
+    last = std::max(last, end);
+  }
+  HADAL_CHECK(begins.back() == static_cast<index_t>(ids.size()) && !ids.empty(), "forward: slices of ", begins.back(),
+              " tokens for ", ids.size(), " ids");
+  ensure_positions(last);
+  run_blocks(ctx, hidden_TD, ids, {positions, segments, begins, rope_table_.view(), rows, num_absorbed}, &cache,
+             nullptr);
+}
+
+void Model::forward(Context& ctx, View hidden_TD, std::span<const int> ids, SequenceCache* cache, bool absorbed,
+                    const ForwardProbe* probe) {
+  const auto num_tokens = static_cast<index_t>(ids.size());
+  HADAL_CHECK(num_tokens > 0, "forward: no tokens");
+  if (cache != nullptr) {
+    HADAL_CHECK(cache->length + num_tokens <= cache->capacity, "context overflow: ", cache->length, " cached + ",
+                num_tokens, " new tokens exceed the capacity ", cache->capacity);
+    const SequenceSlice slice{cache->length, num_tokens, cache->pages, absorbed};
+    forward(ctx, hidden_TD, ids, cache->cache, {&slice, 1});
+    cache->length += num_tokens;
+    return;
+  }
+  ensure_positions(num_tokens);
+  std::vector<int> positions(ids.size());
+  std::iota(positions.begin(), positions.end(), 0);
+  const kernels::AttentionSegment segment{0, num_tokens, 0, num_tokens};
+  const index_t begins[] = {0, num_tokens};
+  run_blocks(ctx, hidden_TD, ids, {positions, {&segment, 1}, begins, rope_table_.view(), {}, absorbed ? 1 : 0}, nullptr,
+             probe);
 }
 
 void Model::logits(Context& ctx, View logits_TV, ConstView hidden_TD) const {
-  kernels::gemm_nt(ctx.exec, logits_TV, hidden_TD, head_weight());
+  if (head_)
+    head_->forward(ctx, logits_TV, hidden_TD);
+  else
+    kernels::gemm_nt(ctx.exec, logits_TV, hidden_TD, embedding_.view());
 }
 
 void Model::mtp_logits(Context& ctx, View logits_TV, ConstView states_TD, std::span<const int> ids,
@@ -117,7 +141,7 @@ void Model::mtp_logits(Context& ctx, View logits_TV, ConstView states_TD, std::s
   std::iota(positions.begin(), positions.end(), 0);
   const kernels::AttentionSegment segment{0, rows, 0, rows};
   const index_t begins[] = {0, rows};
-  const ForwardBatch batch{positions, {&segment, 1}, begins, rope_table_.view()};
+  const ForwardBatch batch{positions, {&segment, 1}, begins, rope_table_.view(), {}, 0};
 
   const ArenaScope scope(ctx.scratch);
   const View embedding = ctx.temp(rows, config_.hidden_size), normed = ctx.temp(rows, config_.hidden_size);
@@ -130,6 +154,12 @@ void Model::mtp_logits(Context& ctx, View logits_TV, ConstView states_TD, std::s
   if (probe != nullptr && probe->hidden) probe->hidden(config_.num_hidden_layers, x);
   mtp_[0].head_norm().forward(ctx, normed, {}, x);
   logits(ctx, logits_TV, normed);
+}
+
+void Model::pack(Exec& ex) {
+  for (Block& block : blocks_) block.pack(ex);
+  for (MtpModule& mtp : mtp_) mtp.pack(ex);
+  if (head_) head_->pack(ex);
 }
 
 void Model::visit_params(const ParamVisitor& v) {

@@ -5,17 +5,11 @@
 
 #include "data/batch.h"
 #include "nn/block.h"
+#include "nn/cache.h"
 #include "nn/mtp.h"
 #include "nn/rope_plan.h"
 
 namespace hadal {
-
-/// Caches of one sequence for generation: one LayerCache per block, plus one per MTP module.
-struct SequenceCache {
-  std::vector<LayerCache> layers;
-  std::vector<Tensor> storage;
-  index_t length = 0, capacity = 0;
-};
 
 /// What a caller wants to see of a forward pass, besides the result.
 struct ForwardProbe {
@@ -50,17 +44,21 @@ class Model {
   const ModelConfig& config() const { return config_; }
   Precision precision() const { return precision_; }
 
-  /// hidden_TD (=) final normed states of `ids`. cache: nullptr, or where the past of this one sequence lies (rows are
-  /// added). absorbed: MLA attends in the latent space. The MTP input before the final norm goes to *unnormed when not
-  /// null.
+  /// hidden_TD (=) final normed states of `ids`, one sequence. cache: nullptr, or what is known of its past (entries
+  /// are added). absorbed: MLA attends in the latent space.
   void forward(Context& ctx, View hidden_TD, std::span<const int> ids, SequenceCache* cache = nullptr,
-               bool absorbed = false, const ForwardProbe* probe = nullptr, View* unnormed = nullptr);
+               bool absorbed = false, const ForwardProbe* probe = nullptr);
+  /// The same for slices of several sequences, row after row: absorbed slices first. A row's result does not depend on
+  /// the other rows.
+  void forward(Context& ctx, View hidden_TD, std::span<const int> ids, KvCache& cache,
+               std::span<const SequenceSlice> slices);
   /// Logits [rows, V] in f32 (f64) of final states.
   void logits(Context& ctx, View logits_TV, ConstView hidden_TD) const;
   /// MTP depth 1: logits for token i + 2 from states[i] and token i + 1; states [T, D], result [T - 1, V] (=).
   void mtp_logits(Context& ctx, View logits_TV, ConstView states_TD, std::span<const int> ids,
                   const ForwardProbe* probe = nullptr);
-  SequenceCache make_cache(index_t capacity) const;
+  /// A cache for one sequence of at most max_tokens.
+  SequenceCache make_cache(index_t max_tokens) const { return {config_, precision_.compute, max_tokens}; }
 
   /// Forward and backward of a micro-batch; gradients are added.
   LossReport train_micro_batch(Context& ctx, const Batch& batch, const LossPolicy& policy);
@@ -72,11 +70,15 @@ class Model {
   void init(std::uint64_t seed);
   /// Derived weights (FP8 codes) follow the parameters.
   void refresh(Exec& ex);
+  /// For inference only, from here on: rearranges all weights (Linear::pack). Results stay the same, bit for bit.
+  void pack(Exec& ex);
   /// MoE layers in order, MTP ones last.
   std::vector<Moe*> moe_layers();
   std::int64_t num_parameters();
 
  private:
+  void run_blocks(Context& ctx, View hidden_TD, std::span<const int> ids, const ForwardBatch& batch, KvCache* cache,
+                  const ForwardProbe* probe);
   ForwardBatch forward_batch(const Batch& batch, std::span<const kernels::AttentionSegment> segments);
   void ensure_positions(index_t positions);
   ConstView head_weight() const { return head_ ? head_->weight() : embedding_.view(); }

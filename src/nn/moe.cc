@@ -161,6 +161,12 @@ void Moe::visit_params(const ParamVisitor& v) {
   if (has_shared_) shared_.visit_params(v);
 }
 
+void Moe::pack(Exec& ex) {
+  gate_.pack(ex);
+  experts_.pack(ex);
+  if (has_shared_) shared_.pack(ex);
+}
+
 void Moe::refresh(Exec& ex) {
   gate_.refresh(ex);
   experts_.refresh(ex);

@@ -40,6 +40,8 @@ class Moe {
   void backward(Context& ctx, View dh_TD, ConstView dx_TD, ConstView h_TD, const Saved& saved);
   void visit_params(const ParamVisitor& v);
   void refresh(Exec& ex);
+  /// For inference: Linear::pack of all layers.
+  void pack(Exec& ex);
 
   int num_experts() const { return num_experts_; }
   const kernels::RouterPolicy& policy() const { return policy_; }

@@ -55,6 +55,11 @@ void MtpModule::visit_params(const ParamVisitor& v) {
   block_.visit_params(v);
 }
 
+void MtpModule::pack(Exec& ex) {
+  projection_.pack(ex);
+  block_.pack(ex);
+}
+
 void MtpModule::refresh(Exec& ex) {
   projection_.refresh(ex);
   block_.refresh(ex);

@@ -34,6 +34,8 @@ class MtpModule {
   Norm& head_norm() { return head_norm_; }
   void visit_params(const ParamVisitor& v);
   void refresh(Exec& ex);
+  /// For inference: Linear::pack of all layers.
+  void pack(Exec& ex);
   Moe* moe() { return block_.moe(); }
 
  private:

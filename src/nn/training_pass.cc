@@ -58,7 +58,7 @@ ForwardBatch Model::forward_batch(const Batch& batch, std::span<const kernels::A
   int last = 0;
   for (const int p : batch.positions) last = std::max(last, p);
   ensure_positions(index_t{last} + 1);
-  return {batch.positions, segments, batch.sequence_begins, rope_table_.view()};
+  return {batch.positions, segments, batch.sequence_begins, rope_table_.view(), {}, 0};
 }
 
 LossReport Model::train_micro_batch(Context& ctx, const Batch& batch, const LossPolicy& policy) {

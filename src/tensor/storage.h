@@ -7,7 +7,13 @@
 
 namespace hadal {
 
-/// Owns zeroed bytes, aligned to a cache line.
+struct FreeStorage {
+  index_t mapped = 0;  // bytes of a mapping; 0: from the heap
+  void operator()(std::byte* p) const;
+};
+
+/// Owns zeroed bytes, aligned to a cache line. Large ones are pages of their own, which take memory when they are first
+/// touched.
 class Storage {
  public:
   Storage() = default;
@@ -18,10 +24,7 @@ class Storage {
   index_t size() const { return size_; }
 
  private:
-  struct Free {
-    void operator()(std::byte* p) const { std::free(p); }
-  };
-  std::unique_ptr<std::byte, Free> bytes_;
+  std::unique_ptr<std::byte, FreeStorage> bytes_;
   index_t size_ = 0;
 };
 

@@ -16,6 +16,8 @@ TEST(Utf8, EveryCodePointRoundTrips) {
     ASSERT_EQ(back.value, c);
     ASSERT_EQ(static_cast<std::size_t>(back.length), text.size());
     ASSERT_EQ(well_formed_prefix(text), text.size());
+    ASSERT_EQ(last_character("a" + text).value, c);
+    ASSERT_EQ(last_character(text + "\x80").length, 0);
     for (std::size_t cut = 1; cut < text.size(); ++cut) ASSERT_EQ(incomplete_suffix("ab" + text.substr(0, cut)), cut);
     ASSERT_EQ(incomplete_suffix(text), 0U);
   }

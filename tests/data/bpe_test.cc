@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include "base/random.h"
@@ -76,10 +77,16 @@ TEST(Bpe, EqualsTheDefinitionOnShortAndLongPieces) {
   }
 }
 
-TEST(Bpe, WantsAllBytes) {
+TEST(Bpe, WantsAllBytesThatUtf8Uses) {
   TokenizerSpec spec = random_spec(1, 0, "ab");
   spec.tokens.pop_back();
-  EXPECT_NE(error_of([&] { Bpe bpe(spec); }).find("byte 255"), std::string::npos);
+  const Bpe bpe(spec);
+  Bpe::Workspace workspace;
+  std::vector<int> ids;
+  bpe.encode("\xFE\xFF\xFF", workspace, ids);
+  EXPECT_EQ(ids, (std::vector<int>{0xFE, 0xEF, 0xBF, 0xBD, 0xEF, 0xBF, 0xBD}));
+  spec.tokens.resize(0xF4);
+  EXPECT_NE(error_of([&] { Bpe b(spec); }).find("byte 244"), std::string::npos);
 }
 
 TEST(AddedTokenMatcher, LeftmostThenLongest) {
@@ -87,7 +94,7 @@ TEST(AddedTokenMatcher, LeftmostThenLongest) {
                                    {.id = 2, .content = "abcd"},
                                    {.id = 3, .content = "bc"},
                                    {.id = 4, .content = "x", .normalized = true}},
-                                  false);
+                                  [](const AddedToken& t) { return !t.normalized; });
   std::vector<AddedTokenMatcher::Match> matches;
   matcher.find_all("zabcabcdbcx", 0, 11, matches);
   std::vector<int> ids;
@@ -97,6 +104,28 @@ TEST(AddedTokenMatcher, LeftmostThenLongest) {
   matcher.find_all("abcd", 0, 3, matches);  // the longer one does not fit into the range
   ASSERT_EQ(matches.size(), 1U);
   EXPECT_EQ(matches[0].id, 1);
+}
+
+TEST(AddedTokenMatcher, WordsAndWhiteSpace) {
+  const AddedTokenMatcher matcher({{.id = 1, .content = "is", .single_word = true},
+                                   {.id = 2, .content = "<l>", .lstrip = true},
+                                   {.id = 3, .content = "<r>", .rstrip = true}},
+                                  [](const AddedToken&) { return true; });
+  using Found = std::vector<std::array<std::size_t, 3>>;
+  const auto find = [&](std::string_view text, std::size_t from = 0) {
+    std::vector<AddedTokenMatcher::Match> matches;
+    matcher.find_all(text, from, text.size(), matches);
+    Found found;
+    for (const auto& m : matches) found.push_back({static_cast<std::size_t>(m.id), m.begin, m.end});
+    return found;
+  };
+  EXPECT_EQ(find("this is \u00E9is is_ is"), (Found{{1, 5, 7}, {1, 17, 19}}));
+  EXPECT_EQ(find("is"), (Found{{1, 0, 2}}));
+  EXPECT_EQ(find("a \t\u3000<l> b"), (Found{{2, 1, 9}}));
+  EXPECT_EQ(find("a <r> \n b"), (Found{{3, 2, 8}}));
+  EXPECT_EQ(find("<r> \n <l>"), (Found{{3, 0, 6}, {2, 6, 9}}));  // the white space is gone already
+  EXPECT_EQ(find("a  <l>", 2), (Found{{2, 2, 6}}));              // not beyond where the search starts
+  EXPECT_EQ(find("\xFF<l>"), (Found{{2, 1, 4}}));
 }
 
 }  // namespace

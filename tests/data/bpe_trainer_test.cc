@@ -184,5 +184,70 @@ TEST(WordCounter, CountsEveryByteOnce) {
   EXPECT_EQ(counter.bytes_seen(), bytes);
 }
 
+TEST(WordCounter, ForgetsTheSameWordsOnAnyNumberOfThreads) {
+  // Some frequent words among many rare ones, in more than one batch.
+  std::vector<std::string> documents;
+  for (std::uint64_t d = 0; d < 3; ++d) {
+    std::string text;
+    for (std::uint64_t i = 0; text.size() < (std::size_t{6} << 20); ++i) {
+      std::uint64_t bits = random_bits(d, Stream::kTest, i);
+      text += bits % 4 == 0 ? " the" : bits % 4 == 1 ? " quick" : " ";
+      if (bits % 4 > 1)
+        for (int n = 0; n < 5; ++n) text += static_cast<char>('a' + (bits >>= 8) % 26);
+    }
+    documents.push_back(std::move(text));
+  }
+  const std::vector<std::string_view> views(documents.begin(), documents.end());
+  std::vector<std::pair<std::string, std::uint64_t>> first;
+  for (const int threads : {1, 3}) {
+    ThreadPool pool(threads);
+    WordCounter counter(preset_splits("deepseek-v3"), 50'000);
+    counter.add(pool, views);
+    std::vector<std::pair<std::string, std::uint64_t>> words;
+    std::uint64_t the = 0;
+    for (const WordCount& word : counter.words()) {
+      words.emplace_back(word.bytes, word.count);
+      if (word.bytes == " the") the = word.count;
+    }
+    EXPECT_LT(words.size(), 1'000'000U);
+    EXPECT_GT(counter.forgotten(), 0U);
+    EXPECT_GT(the, 500'000U);
+    if (first.empty()) {
+      first = words;
+    } else {
+      EXPECT_TRUE(words == first);
+    }
+  }
+}
+
+TEST(WordCounter, ALongDocumentIsCutBehindLineBreaks) {
+  std::string text;
+  while (text.size() < (std::size_t{5} << 20)) text += "word and \u4E2D\u6587!\n";
+  ThreadPool pool(2);
+  WordCounter counter(preset_splits("deepseek-v3"));
+  counter.add(pool, std::vector<std::string_view>{text});
+  const std::vector<WordCount> words = counter.words();
+  EXPECT_EQ(words.size(), 5U);  // no word was cut
+  for (const WordCount& word : words) EXPECT_EQ(word.count, text.size() / 17) << word.bytes;
+}
+
+TEST(BpeTrainer, SpecialTokensAndACustomRegex) {
+  TokenizerTrainOptions options{.vocab_size = 340, .preset = "regex:[a-c]+|[^a-c]+", .special = {"<|a|>", "<|b|>"}};
+  options.num_reserved = 4;
+  const TokenizerTrainResult result = train_on({few_letters(3, 100)}, options);
+  const Tokenizer tokenizer(result.files);
+  EXPECT_EQ(result.files.spec.splits, std::vector<std::string>{"[a-c]+|[^a-c]+"});
+  EXPECT_EQ(tokenizer.vocab_size(), 340);
+  EXPECT_TRUE(tokenizer.is_special(tokenizer.added_id("<|b|>")));
+  EXPECT_EQ(tokenizer.added_id("<|a|>") + 1, tokenizer.added_id("<|b|>"));
+  options.special = {"<think>"};
+  EXPECT_NE(error_of([&] { check_train_options(options); }).find("\"<think>\" is there already"), std::string::npos);
+  options.special = {""};
+  EXPECT_NE(error_of([&] { check_train_options(options); }).find("not empty"), std::string::npos);
+  options.special.clear();
+  options.preset = "regex:(a";
+  EXPECT_NE(error_of([&] { check_train_options(options); }).find("regex"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace hadal

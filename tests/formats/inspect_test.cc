@@ -53,7 +53,7 @@ TEST(Inspect, Refusals) {
   EXPECT_THAT(error_of([&] { inspect(dir.path()); }), HasSubstr("config.json: cannot open"));
   EXPECT_THAT(error_of([&] { inspect(dir / "none"); }), HasSubstr("no such file"));
   write_file_atomically(dir / "x.gguf", "GGUF");
-  EXPECT_THAT(error_of([&] { inspect(dir / "x.gguf"); }), HasSubstr("GGUF files cannot be read yet"));
+  EXPECT_THAT(error_of([&] { inspect(dir / "x.gguf"); }), HasSubstr("no GGUF file"));
   write_file_atomically(dir / "x.txt", "text");
   EXPECT_THAT(error_of([&] { inspect(dir / "x.txt"); }), HasSubstr("want a model folder"));
 }

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "formats/byte_level.h"
+#include "formats/pre_tokenizers.h"
 #include "formats/tokenizer_files.h"
 #include "support/shared.h"
 #include "support/temp_dir.h"
@@ -96,7 +97,7 @@ TEST(TokenizerJson, SaysWhatItCannotHandle) {
       {"\"byte_fallback\": false", "\"byte_fallback\": true", "byte_fallback"},
       {"\"dropout\": null", "\"dropout\": 0.1", "dropout"},
       {"\"add_prefix_space\": false", "\"add_prefix_space\": true", "add_prefix_space"},
-      {"\"lstrip\": false", "\"lstrip\": true", "lstrip"},
+      {"\"lstrip\": false", "\"lstrip\": 1", "lstrip"},
       {"\"normalizer\": null", "\"normalizer\": {\"type\": \"Lowercase\"}", "normalizer.type"},
       {"\"type\": \"Split\"", "\"type\": \"Metaspace\"", "pretokenizers[0].type"},
       {"\"version\": \"1.0\"", "\"version\": \"2.0\"", "version"},

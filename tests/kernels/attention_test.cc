@@ -204,6 +204,41 @@ TEST_P(AttentionIsa, ThreadsDoNotChangeBits) {
   }
 }
 
+// Keys in scattered pages of a larger cache give the bits of keys in a row.
+TEST_P(AttentionIsa, PagesGiveTheSameBits) {
+  const auto [isa, dtype] = GetParam();
+  ThreadPool pool(2);
+  constexpr index_t kPage = kernels::kAttentionPage;
+  for (const Isa which : {isa, Isa::kReference}) {
+    Exec ex(pool, which);
+    for (const auto& [q_len, k_len] : {std::pair{1, 1}, {1, 96}, {3, 97}, {40, 300}, {150, 200}}) {
+      const Case row{"row", 4, 1, 24, 8, 16, {{0, q_len, 0, k_len}}};
+      const std::vector<int> pages = {5, 0, 3, 1};
+      const Case paged{"paged", 4, 1, 24, 8, 16, {{0, q_len, 0, 6 * kPage}, {0, 0, 0, 6 * kPage}}};
+      Operands a(row, dtype), b(paged, dtype);
+      for (const auto& [from, to] : {std::pair{&a.k, &b.k}, {&a.k_shared, &b.k_shared}, {&a.v, &b.v}})
+        for (index_t j = 0; j < k_len; ++j)
+          for (index_t d = 0; d < from->heads.dim; ++d)
+            to->set(to->at(index_t{pages[static_cast<std::size_t>(j / kPage)]} * kPage + j % kPage, 0, d),
+                    from->get(from->at(j, 0, d)));
+      b.q.bytes = a.q.bytes;
+      a.forward(ex);
+      const AttentionSegment segment{0, q_len, 0, k_len, pages};
+      AttentionInputs in = b.inputs();
+      in.segments = {&segment, 1};
+      kernels::attention_forward(ex, b.out.heads, b.lse_view(), in);
+      for (index_t t = 0; t < q_len; ++t)
+        for (index_t h = 0; h < 4; ++h)
+          for (index_t d = 0; d < 16; ++d)
+            ASSERT_EQ(a.out.get(a.out.at(t, h, d)), b.out.get(b.out.at(t, h, d))) << q_len << " of " << k_len;
+      const std::vector<int> outside = {5, 0, 3, 7};
+      const AttentionSegment wrong{0, q_len, 0, k_len, outside};
+      in.segments = {&wrong, 1};
+      EXPECT_THROW(kernels::attention_forward(ex, b.out.heads, b.lse_view(), in), Error);
+    }
+  }
+}
+
 // A query's result does not depend on how many other queries come with it (prefill in pieces, packing of sequences).
 TEST_P(AttentionIsa, QueriesInPiecesGiveTheSameBits) {
   const auto [isa, dtype] = GetParam();

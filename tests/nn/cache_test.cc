@@ -1,4 +1,6 @@
 // Generation over a cache, in expanded and absorbed form, against the forward pass without one.
+#include <cstring>
+
 #include "nn/generate.h"
 #include "nn/nn_support.h"
 
@@ -31,6 +33,85 @@ void check_cache(const ModelConfig& config) {
   }
   SequenceCache small = model.make_cache(10);
   EXPECT_THROW(model.forward(bench.ctx, whole, ids, &small), Error);
+}
+
+// Several sequences in one pass, in pages that lie anywhere, give every row the bits that it has alone.
+void check_batch(const ModelConfig& config, const std::string& recipe) {
+  Bench bench(Precision::parse(recipe));
+  Model model(config, bench.ctx.precision, false);
+  model.init(4);
+  constexpr index_t kPrompt = 101;
+  const std::vector<int> ids = random_batch(config, {kPrompt + 2}, 8).ids, other = random_batch(config, {9}, 5).ids;
+  const auto part = [](const std::vector<int>& v, std::size_t first, std::size_t count) {
+    return std::vector<int>(v.begin() + static_cast<std::ptrdiff_t>(first),
+                            v.begin() + static_cast<std::ptrdiff_t>(first + count));
+  };
+  const index_t hidden = config.hidden_size;
+  const View alone = bench.ctx.keep(kPrompt + 2, hidden);
+  SequenceCache cache = model.make_cache(kPrompt + 2);
+  model.forward(bench.ctx, alone.slice_rows(0, kPrompt), part(ids, 0, kPrompt), &cache);
+  for (index_t t = 0; t < 2; ++t)
+    model.forward(bench.ctx, alone.slice_rows(kPrompt + t, 1), part(ids, kPrompt + static_cast<std::size_t>(t), 1),
+                  &cache, config.uses_mla());
+
+  KvCache pool(config, bench.ctx.precision.compute, 6);
+  const std::vector<int> pages = {4, 1}, other_pages = {2};
+  const auto run = [&](std::vector<int> rows, std::vector<SequenceSlice> slices) {
+    const View out = bench.ctx.keep(static_cast<index_t>(rows.size()), hidden);
+    model.forward(bench.ctx, out, rows, pool, slices);
+    return out;
+  };
+  const auto expect_row = [&](ConstView got, index_t at, index_t t) {
+    EXPECT_EQ(std::memcmp(got.slice_rows(at, 1).data, alone.slice_rows(t, 1).data,
+                          static_cast<std::size_t>(bytes_of(got.dtype, hidden))),
+              0)
+        << config.uses_mla() << " " << recipe << " token " << t;
+  };
+  // The prompt in two pieces, the second beside another sequence's; then decoding beside it.
+  const View first = run(part(ids, 0, 60), {{0, 60, pages}});
+  std::vector<int> both = part(ids, 60, kPrompt - 60);
+  both.insert(both.end(), other.begin(), other.begin() + 7);
+  const View second = run(both, {{60, kPrompt - 60, pages}, {0, 7, other_pages}});
+  for (index_t t = 0; t < kPrompt; ++t) expect_row(t < 60 ? first : second, t < 60 ? t : t - 60, t);
+  for (index_t t = 0; t < 2; ++t) {
+    const View out = run({ids[static_cast<std::size_t>(kPrompt + t)], other[static_cast<std::size_t>(7 + t)]},
+                         {{kPrompt + t, 1, pages, config.uses_mla()}, {7 + t, 1, other_pages, config.uses_mla()}});
+    expect_row(out, 0, kPrompt + t);
+  }
+}
+
+TEST(Pack, ChangesNoBit) {
+  for (const char* recipe : {"f32", "bf16"})
+    for (const ModelConfig& config : {tiny_v3(), tiny_qwen3(), tiny_moe_v1()}) {
+      Bench bench(Precision::parse(recipe));
+      Model plain(config, bench.ctx.precision, false), packed(config, bench.ctx.precision, false);
+      plain.init(4);
+      packed.init(4);
+      packed.pack(bench.exec);
+      EXPECT_THROW(packed.num_parameters(), Error);
+      const std::vector<int> ids = random_batch(config, {40}, 8).ids;
+      for (const bool absorbed : {false, true}) {
+        if (absorbed && !config.uses_mla()) continue;
+        const auto logits = [&](Model& model) {
+          const View hidden = bench.ctx.keep(40, config.hidden_size), out = bench.ctx.keep_wide(40, config.vocab_size);
+          SequenceCache cache = model.make_cache(40);
+          model.forward(bench.ctx, hidden, ids, &cache, absorbed);
+          model.logits(bench.ctx, out, hidden);
+          return out;
+        };
+        const View want = logits(plain), got = logits(packed);
+        // W_uk is multiplied from the other side: its sums have the same terms in the same order.
+        EXPECT_EQ(std::memcmp(want.data, got.data, static_cast<std::size_t>(bytes_of(want.dtype, want.count()))), 0)
+            << recipe << " absorbed " << absorbed;
+      }
+    }
+}
+
+TEST(Cache, BatchesAndPagesChangeNoBit) {
+  for (const char* recipe : {"f32", "bf16"}) {
+    check_batch(tiny_v3(), recipe);
+    check_batch(tiny_qwen3(), recipe);
+  }
 }
 
 TEST(Cache, Mla) {

@@ -13,29 +13,51 @@ namespace {
 constexpr std::size_t kFew = 64;
 constexpr std::int32_t kNoPair = static_cast<std::int32_t>((MergeTable::kNoRank << 6) | 63);
 
+constexpr std::uint32_t kNoToken = CharacterTokens::kNone;
+
+bool used_by_utf8(std::size_t byte) {
+  return byte < 0xC0 || (byte >= 0xC2 && byte < 0xF5);
+}
+
 std::array<std::uint32_t, 256> byte_tokens(const TokenizerSpec& spec) {
-  std::array<std::uint32_t, 256> tokens{};
-  std::array<bool, 256> known{};
+  std::array<std::uint32_t, 256> tokens;
+  tokens.fill(kNoToken);
   for (int id = 0; id < spec.vocab_size(); ++id) {
     const TokenizerSpec::Token& token = spec.tokens[static_cast<std::size_t>(id)];
-    if (token.literal || token.bytes.size() != 1) continue;
-    const auto byte = static_cast<unsigned char>(token.bytes[0]);
-    known[byte] = true;
-    tokens[byte] = static_cast<std::uint32_t>(id);
+    if (!token.literal && token.bytes.size() == 1)
+      tokens[static_cast<unsigned char>(token.bytes[0])] = static_cast<std::uint32_t>(id);
   }
-  const auto missing = std::find(known.begin(), known.end(), false);
-  HADAL_CHECK(missing == known.end(), "tokenizer: byte ", missing - known.begin(), " has no token, want all 256");
+  for (std::size_t byte = 0; byte < tokens.size(); ++byte)
+    HADAL_CHECK(tokens[byte] != kNoToken || !used_by_utf8(byte), "tokenizer: byte ", byte,
+                " has no token, want all that UTF-8 uses");
   return tokens;
 }
 
 }  // namespace
 
 Bpe::Bpe(const TokenizerSpec& spec)
-    : byte_token_(byte_tokens(spec)), merges_(spec), characters_(spec, merges_, byte_token_) {}
+    : byte_token_(byte_tokens(spec)),
+      all_bytes_(std::find(byte_token_.begin(), byte_token_.end(), kNoToken) == byte_token_.end()),
+      merges_(spec),
+      characters_(spec, merges_, byte_token_) {}
 
 void Bpe::encode(std::string_view piece, Workspace& workspace, std::vector<int>& ids) const {
   HADAL_CHECK(piece.size() < (std::size_t{1} << 32), "tokenizer: a piece of ", piece.size(),
               " bytes, want less than 4 GiB");
+  if (all_bytes_ || piece.empty() || decode_utf8(piece.data(), piece.data() + piece.size()).length > 0)
+    return merge(piece, workspace, ids);
+  std::string readable;
+  for (const char c : piece) {
+    if (byte_token_[static_cast<unsigned char>(c)] == kNoToken) {
+      readable += "\uFFFD";
+    } else {
+      readable += c;
+    }
+  }
+  merge(readable, workspace, ids);
+}
+
+void Bpe::merge(std::string_view piece, Workspace& workspace, std::vector<int>& ids) const {
   if (workspace.token.size() < piece.size()) workspace.token.resize(std::max<std::size_t>(piece.size(), 256));
   const std::size_t n = start(piece, workspace.token);
   if (n <= kFew) return merge_few(workspace.token.data(), n, ids);

@@ -60,7 +60,7 @@ class CharacterTokens {
 
 class Bpe {
  public:
-  /// Throws when a byte has no token of its own.
+  /// Throws when a byte that UTF-8 uses has no token of its own.
   explicit Bpe(const TokenizerSpec& spec);
 
   /// Buffers that are reused from call to call.
@@ -69,16 +69,19 @@ class Bpe {
     std::vector<std::uint64_t> heap;
   };
 
-  /// Appends the ids of a piece as Splitter makes them: well-formed UTF-8, or bytes that form no character at all.
-  /// O(n log n) in its length, for every input.
+  /// Appends the ids of a piece as Splitter makes them: well-formed UTF-8, or bytes that form no character at all. Of
+  /// the latter, those without a token (DeepSeek LLM's vocabulary has none for the 13 bytes that UTF-8 never uses) are
+  /// read as U+FFFD. O(n log n) in its length, for every input.
   void encode(std::string_view piece, Workspace& workspace, std::vector<int>& ids) const;
 
  private:
+  void merge(std::string_view piece, Workspace& workspace, std::vector<int>& ids) const;
   std::size_t start(std::string_view piece, std::vector<std::uint32_t>& tokens) const;
   void merge_few(std::uint32_t* token, std::size_t n, std::vector<int>& ids) const;
   void merge_many(Workspace& workspace, std::size_t n, std::vector<int>& ids) const;
 
   std::array<std::uint32_t, 256> byte_token_;
+  bool all_bytes_ = true;
   MergeTable merges_;
   CharacterTokens characters_;
 };

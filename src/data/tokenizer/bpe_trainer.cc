@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <numeric>
 #include <queue>
+#include <set>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "data/tokenizer/pair_counts.h"
 #include "data/tokenizer/presets.h"
 #include "formats/byte_level.h"
@@ -155,24 +157,50 @@ void add_added_token(TokenizerSpec& spec, AddedToken token) {
   spec.added_tokens.push_back(std::move(token));
 }
 
+/// The added tokens behind the merges, without ids.
+std::vector<AddedToken> tokens_at_end(const TokenizerTrainOptions& options, int num_reserved) {
+  std::vector<AddedToken> tokens;
+  for (const std::string& content : options.special) tokens.push_back({.content = content, .special = true});
+  for (AddedToken& token : trailing_added_tokens(num_reserved)) tokens.push_back(std::move(token));
+  return tokens;
+}
+
+/// Ids that are no merges.
+int num_fixed_ids(const TokenizerTrainOptions& options) {
+  return static_cast<int>(leading_added_tokens().size() + tokens_at_end(options, options.num_reserved).size()) + 256;
+}
+
 }  // namespace
 
-TokenizerTrainResult train_tokenizer(std::span<const WordCount> words, const TokenizerTrainOptions& options,
-                                     const std::function<void(int, int)>& progress) {
-  HADAL_CHECK(options.num_reserved >= 0, "num_reserved: got ", options.num_reserved, ", want 0 or more");
+void check_train_options(const TokenizerTrainOptions& options) {
+  for (const std::string& split : preset_splits(options.preset)) Regex{split};
+  constexpr int kMostReserved = 1 << 16;
+  HADAL_CHECK(options.num_reserved >= 0 && options.num_reserved <= kMostReserved, "num_reserved: got ",
+              options.num_reserved, ", want 0 to ", kMostReserved);
   HADAL_CHECK(options.min_count >= 1, "min_count: got ", options.min_count, ", want 1 or more");
-  const int fixed =
-      static_cast<int>(leading_added_tokens().size() + trailing_added_tokens(options.num_reserved).size()) + 256;
+  std::set<std::string> seen;
+  for (const AddedToken& token : leading_added_tokens()) seen.insert(token.content);
+  for (const AddedToken& token : trailing_added_tokens(options.num_reserved)) seen.insert(token.content);
+  for (const std::string& content : options.special) {
+    HADAL_CHECK(!content.empty() && well_formed_prefix(content) == content.size(), "special: got \"",
+                replace_ill_formed(content), "\", want a text in UTF-8 that is not empty");
+    HADAL_CHECK(seen.insert(content).second, "special: \"", content, "\" is there already");
+  }
+  const int fixed = num_fixed_ids(options);
   HADAL_CHECK(options.vocab_size >= fixed && options.vocab_size < (1 << 20), "vocab_size: got ", options.vocab_size,
               ", want ", fixed, " (256 bytes, control tokens and ", options.num_reserved, " reserved) to ",
               (1 << 20) - 1);
+}
 
+TokenizerTrainResult train_tokenizer(std::span<const WordCount> words, const TokenizerTrainOptions& options,
+                                     const std::function<void(int, int)>& progress) {
+  check_train_options(options);
   TokenizerTrainResult result;
   TokenizerSpec& spec = result.files.spec;
   spec.splits = preset_splits(options.preset);
   for (AddedToken& token : leading_added_tokens()) add_added_token(spec, std::move(token));
   const std::array<std::uint32_t, 256> byte_token = add_byte_tokens(spec);
-  const int wanted = options.vocab_size - fixed;
+  const int wanted = options.vocab_size - num_fixed_ids(options);
   {
     Trainer trainer(words, options, spec, byte_token);
     while (result.num_merges < wanted && trainer.step()) {
@@ -182,7 +210,7 @@ TokenizerTrainResult train_tokenizer(std::span<const WordCount> words, const Tok
     }
   }
   result.num_unused = wanted - result.num_merges;
-  for (AddedToken& token : trailing_added_tokens(options.num_reserved + result.num_unused))
+  for (AddedToken& token : tokens_at_end(options, options.num_reserved + result.num_unused))
     add_added_token(spec, std::move(token));
   spec.prefix_ids = {0};
   result.files.config = {.bos_token = kBosToken, .eos_token = kEosToken, .pad_token = kPadToken, .add_bos_token = true};

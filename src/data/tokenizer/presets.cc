@@ -5,9 +5,9 @@
 namespace hadal {
 
 std::vector<std::string> preset_splits(std::string_view preset) {
-  if (preset == "deepseek-v3") return {kDeepseekV3Splits.begin(), kDeepseekV3Splits.end()};
-  if (preset == "gpt-2") return {kGpt2Split};
-  fail("tokenizer preset: got \"", preset, "\", want deepseek-v3|gpt-2");
+  constexpr std::string_view kRegex = "regex:";
+  if (preset.starts_with(kRegex)) return {std::string(preset.substr(kRegex.size()))};
+  return pre_tokenizer(preset, "tokenizer preset").splits;
 }
 
 std::vector<AddedToken> leading_added_tokens() {

@@ -21,8 +21,8 @@ std::string pcre2_message(int code) {
   return reinterpret_cast<const char*>(text.data());
 }
 
-/// The pattern in PCRE2's words. \s and \S are spelled out: PCRE2 counts U+180E as white space, Oniguruma and Unicode
-/// do not.
+/// The pattern in PCRE2's words. ^ and $ are those of lines, as always in Oniguruma (see the options below). \s and \S
+/// are spelled out: PCRE2 counts U+180E as white space, Oniguruma and Unicode do not.
 std::string translate(std::string_view pattern) {
   std::string out;
   for (std::size_t i = 0; i < pattern.size(); ++i) {
@@ -83,8 +83,9 @@ Regex::Regex(std::string_view pattern) : impl_(std::make_unique<Impl>()) {
   const std::string text = translate(pattern);
   int error = 0;
   PCRE2_SIZE offset = 0;
-  impl_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
-                              PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr);
+  impl_->code =
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
+                    PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr);
   HADAL_CHECK(impl_->code != nullptr, "regex: ", pcre2_message(error), " at byte ", offset, " of ", text);
   impl_->jit = pcre2_jit_compile(impl_->code, PCRE2_JIT_COMPLETE) == 0;
 }

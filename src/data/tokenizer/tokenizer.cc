@@ -3,6 +3,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 
 #include "base/error.h"
@@ -11,10 +12,6 @@
 
 namespace hadal {
 namespace {
-
-// Pieces longer than a cache entry but up to this size are remembered in a hash map; beyond it text hardly repeats.
-constexpr std::size_t kMaxPhraseBytes = 96;
-constexpr std::size_t kMaxPhrases = 1 << 15;
 
 /// Unicode NFC of the well-formed parts; other bytes stay.
 std::string to_nfc(std::string_view text) {
@@ -45,24 +42,29 @@ struct Tokenizer::Workspace {
   Regex::Workspace regex;
   Bpe::Workspace bpe;
   WordCache words;
-  std::unordered_map<std::string, std::vector<int>> phrases;
   std::vector<int> piece_ids;
 };
 
 struct Tokenizer::Impl {
   Bpe bpe;
   Splitter splitter;
-  AddedTokenMatcher raw_added, normalized_added;
+  // By [parse_special]: where it is off, only tokens that are ordinary text count.
+  std::array<AddedTokenMatcher, 2> raw, normalized;
   std::vector<char> special;                           // by id
   std::unordered_map<std::string_view, int> token_of;  // only when merges are ignored for whole tokens
   std::mutex mutex;
   std::vector<std::unique_ptr<Workspace>> idle;
 
+  bool no_text_tokens() const { return raw[0].empty() && normalized[0].empty(); }
+
   explicit Impl(const TokenizerSpec& spec)
       : bpe(spec),
         splitter(spec.splits),
-        raw_added(spec.added_tokens, false),
-        normalized_added(spec.added_tokens, true),
+        raw{AddedTokenMatcher(spec.added_tokens, [](const AddedToken& t) { return !t.normalized && is_text_token(t); }),
+            AddedTokenMatcher(spec.added_tokens, [](const AddedToken& t) { return !t.normalized; })},
+        normalized{
+            AddedTokenMatcher(spec.added_tokens, [](const AddedToken& t) { return t.normalized && is_text_token(t); }),
+            AddedTokenMatcher(spec.added_tokens, [](const AddedToken& t) { return t.normalized; })},
         special(spec.tokens.size(), 0) {
     for (const AddedToken& token : spec.added_tokens)
       if (token.special) special[static_cast<std::size_t>(token.id)] = 1;
@@ -177,47 +179,72 @@ std::string Tokenizer::decode(std::span<const int> ids, bool skip_special) const
   return text;
 }
 
-void Tokenizer::encode_segments(std::span<const TextSegment> segments, Workspace& workspace,
-                                std::vector<int>& ids) const {
-  const bool nfc = files_.spec.normalize_nfc;
-  if (segments.size() == 1 && !segments[0].parse_special && !nfc)
-    return encode_pieces(segments[0].text, workspace, ids);
-  // One text, and the ranges of it in which added tokens count.
+/// Segments as one text, and where each kind of it begins and ends.
+struct Tokenizer::Stretches {
   struct Range {
     std::size_t begin, end;
+    bool parse_special;
   };
   std::string text;
-  std::vector<Range> open;
-  for (const TextSegment& segment : segments) {
+  std::vector<Range> ranges;  // consecutive, none empty, neighbours of different kinds
+
+  void add(std::string_view part, bool parse_special) {
+    if (part.empty()) return;
     const std::size_t begin = text.size();
-    text += nfc ? to_nfc(segment.text) : std::string(segment.text);
-    if (!segment.parse_special) continue;
-    if (!open.empty() && open.back().end == begin) {
-      open.back().end = text.size();
+    text += part;
+    if (!ranges.empty() && ranges.back().parse_special == parse_special) {
+      ranges.back().end = text.size();
     } else {
-      open.push_back({begin, text.size()});
+      ranges.push_back({begin, text.size(), parse_special});
     }
   }
-  std::vector<AddedTokenMatcher::Match> raw, matches;
-  for (const Range& range : open) impl_->raw_added.find_all(text, range.begin, range.end, raw);
-  // The second kind is looked for in what the first kind left over.
-  std::size_t r = 0;
-  for (const Range& range : open) {
-    std::size_t from = range.begin;
-    for (; r < raw.size() && raw[r].begin < range.end; ++r) {
-      impl_->normalized_added.find_all(text, from, raw[r].begin, matches);
-      matches.push_back(raw[r]);
-      from = raw[r].end;
-    }
-    impl_->normalized_added.find_all(text, from, range.end, matches);
+  std::vector<AddedTokenMatcher::Match> find(const std::array<AddedTokenMatcher, 2>& matchers) const {
+    std::vector<AddedTokenMatcher::Match> matches;
+    for (const Range& range : ranges)
+      matchers[range.parse_special ? 1 : 0].find_all(text, range.begin, range.end, matches);
+    return matches;
   }
+};
+
+void Tokenizer::encode_segments(std::span<const TextSegment> segments, Workspace& workspace,
+                                std::vector<int>& ids) const {
+  const bool only_pieces =
+      !files_.spec.normalize_nfc && segments.size() == 1 && !segments[0].parse_special && impl_->no_text_tokens();
+  if (only_pieces) return encode_pieces(segments[0].text, workspace, ids);
+  Stretches stretches;
+  for (const TextSegment& segment : segments) stretches.add(segment.text, segment.parse_special);
   std::size_t from = 0;
-  for (const AddedTokenMatcher::Match& match : matches) {
-    encode_pieces(std::string_view(text).substr(from, match.begin - from), workspace, ids);
+  for (const AddedTokenMatcher::Match& match : stretches.find(impl_->raw)) {
+    encode_between(stretches, from, match.begin, workspace, ids);
     ids.push_back(match.id);
     from = match.end;
   }
-  encode_pieces(std::string_view(text).substr(from), workspace, ids);
+  encode_between(stretches, from, stretches.text.size(), workspace, ids);
+}
+
+/// What the added tokens that are looked for first leave over: normalised, and searched for the others.
+void Tokenizer::encode_between(const Stretches& stretches, std::size_t begin, std::size_t end, Workspace& workspace,
+                               std::vector<int>& ids) const {
+  const bool nfc = files_.spec.normalize_nfc;
+  if (begin == end) return;
+  if (!nfc && impl_->normalized[1].empty())
+    return encode_pieces(std::string_view(stretches.text).substr(begin, end - begin), workspace, ids);
+  Stretches part;
+  auto range = std::upper_bound(stretches.ranges.begin(), stretches.ranges.end(), begin,
+                                [](std::size_t at, const Stretches::Range& r) { return at < r.end; });
+  for (; range != stretches.ranges.end() && range->begin < end; ++range) {
+    const std::size_t first = std::max(begin, range->begin), last = std::min(end, range->end);
+    const std::string_view text = std::string_view(stretches.text).substr(first, last - first);
+    nfc ? part.add(to_nfc(text), range->parse_special) : part.add(text, range->parse_special);
+  }
+  std::size_t from = 0;
+  const std::string_view text = part.text;
+  for (const AddedTokenMatcher::Match& match : part.find(impl_->normalized)) {
+    encode_pieces(text.substr(from, match.begin - from), workspace, ids);
+    ids.push_back(match.id);
+    from = match.end;
+  }
+  encode_pieces(text.substr(from), workspace, ids);
 }
 
 void Tokenizer::encode_pieces(std::string_view text, Workspace& w, std::vector<int>& ids) const {

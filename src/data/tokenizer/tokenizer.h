@@ -18,7 +18,8 @@
 namespace hadal {
 
 /// A stretch of a prompt. Added tokens ("<think>", ...) are found only where parse_special is set: text of a user can
-/// never become a control token. For splitting and merging the stretches are one text.
+/// never become a control token (see is_text_token for the few that are no control tokens). For splitting and merging
+/// the stretches are one text.
 struct TextSegment {
   std::string_view text;
   bool parse_special = false;
@@ -71,8 +72,11 @@ class Tokenizer {
   struct Workspace;
   class WorkspaceLoan;
   struct Impl;
+  struct Stretches;
 
   void encode_pieces(std::string_view text, Workspace& workspace, std::vector<int>& ids) const;
+  void encode_between(const Stretches& stretches, std::size_t begin, std::size_t end, Workspace& workspace,
+                      std::vector<int>& ids) const;
   void encode_segments(std::span<const TextSegment> segments, Workspace& workspace, std::vector<int>& ids) const;
 
   TokenizerFiles files_;

@@ -3,95 +3,211 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <numeric>
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 namespace hadal {
+namespace {
 
-/// A hash table of the words that one worker has seen.
-struct WordCounter::Table {
+constexpr std::size_t kShardBits = 6, kShards = std::size_t{1} << kShardBits;
+constexpr std::size_t kBatchBytes = 16 << 20, kPartBytes = 1 << 20;
+
+std::size_t shard_of(std::uint64_t hash) {
+  return static_cast<std::size_t>(hash >> (64 - kShardBits));
+}
+
+/// The length of the first part of a long text: behind the last line break of a megabyte, else at the end of a
+/// character.
+std::size_t part_length(std::string_view text) {
+  if (text.size() <= kPartBytes) return text.size();
+  const std::size_t newline = text.rfind('\n', kPartBytes - 1);
+  if (newline != std::string_view::npos) return newline + 1;
+  const std::string_view part = text.substr(0, kPartBytes);
+  return part.size() - incomplete_suffix(part);
+}
+
+}  // namespace
+
+/// A hash table of words.
+class WordCounter::Table {
+ public:
   struct Entry {
     std::uint64_t hash = 0, count = 0;
     const char* bytes = nullptr;
     std::uint32_t length = 0;
+    std::string_view word() const { return {bytes, length}; }
   };
-  static constexpr std::size_t kChunkBytes = 1 << 20;
 
-  Regex::Workspace regex;
-  std::vector<Entry> entries;
-  std::vector<std::uint32_t> slots = std::vector<std::uint32_t>(1 << 12, 0);  // entry + 1; 0: free
-  std::vector<std::unique_ptr<char[]>> chunks;
-  std::size_t chunk_used = kChunkBytes;
-
-  const char* keep(std::string_view word) {
-    if (chunk_used + word.size() > kChunkBytes) {
-      chunks.push_back(std::make_unique_for_overwrite<char[]>(kChunkBytes));
-      chunk_used = 0;
-    }
-    char* const place = chunks.back().get() + chunk_used;
-    std::memcpy(place, word.data(), word.size());
-    chunk_used += word.size();
-    return place;
-  }
-
-  void grow() {
-    slots.assign(2 * slots.size(), 0);
-    for (std::uint32_t i = 0; i < entries.size(); ++i) {
-      std::size_t slot = entries[i].hash & (slots.size() - 1);
-      while (slots[slot] != 0) slot = (slot + 1) & (slots.size() - 1);
-      slots[slot] = i + 1;
-    }
-  }
-
-  void count(std::string_view word) {
-    const std::uint64_t hash = XXH3_64bits(word.data(), word.size());
-    std::size_t slot = hash & (slots.size() - 1);
-    for (; slots[slot] != 0; slot = (slot + 1) & (slots.size() - 1)) {
-      Entry& entry = entries[slots[slot] - 1];
-      if (entry.hash == hash && std::string_view(entry.bytes, entry.length) == word) {
-        ++entry.count;
+  void add(std::uint64_t hash, std::string_view word, std::uint64_t count) {
+    std::size_t slot = hash & (slots_.size() - 1);
+    for (; slots_[slot] != 0; slot = (slot + 1) & (slots_.size() - 1)) {
+      Entry& entry = entries_[slots_[slot] - 1];
+      if (entry.hash == hash && entry.word() == word) {
+        entry.count += count;
         return;
       }
     }
-    HADAL_CHECK(entries.size() < UINT32_MAX - 1, "tokenizer training: more than 4 billion different words");
-    entries.push_back({hash, 1, keep(word), static_cast<std::uint32_t>(word.size())});
-    slots[slot] = static_cast<std::uint32_t>(entries.size());
-    if (2 * entries.size() > slots.size()) grow();
+    HADAL_CHECK(entries_.size() < UINT32_MAX - 1, "tokenizer training: more than 4 billion different words");
+    entries_.push_back({hash, count, keep(word), static_cast<std::uint32_t>(word.size())});
+    slots_[slot] = static_cast<std::uint32_t>(entries_.size());
+    if (2 * entries_.size() > slots_.size()) grow();
+  }
+  /// Entries leave, memory stays for the next ones.
+  void clear() {
+    entries_.clear();
+    std::fill(slots_.begin(), slots_.end(), 0);
+    chunks_used_ = 0;
+    chunk_used_ = kChunkBytes;
+  }
+  std::span<const Entry> entries() const { return entries_; }
+
+ private:
+  static constexpr std::size_t kChunkBytes = 1 << 18;
+
+  const char* keep(std::string_view word) {
+    if (chunk_used_ + word.size() > kChunkBytes) {
+      if (chunks_used_ == chunks_.size()) chunks_.push_back(std::make_unique_for_overwrite<char[]>(kChunkBytes));
+      ++chunks_used_;
+      chunk_used_ = 0;
+    }
+    char* const place = chunks_[chunks_used_ - 1].get() + chunk_used_;
+    std::memcpy(place, word.data(), word.size());
+    chunk_used_ += word.size();
+    return place;
+  }
+  void grow() {
+    slots_.assign(2 * slots_.size(), 0);
+    for (std::uint32_t i = 0; i < entries_.size(); ++i) {
+      std::size_t slot = entries_[i].hash & (slots_.size() - 1);
+      while (slots_[slot] != 0) slot = (slot + 1) & (slots_.size() - 1);
+      slots_[slot] = i + 1;
+    }
+  }
+
+  std::vector<Entry> entries_;
+  std::vector<std::uint32_t> slots_ = std::vector<std::uint32_t>(1 << 10, 0);  // entry + 1; 0: free
+  std::vector<std::unique_ptr<char[]>> chunks_;
+  std::size_t chunks_used_ = 0, chunk_used_ = kChunkBytes;
+};
+
+/// What one thread has seen of the present batch.
+struct WordCounter::Worker {
+  Regex::Workspace regex;
+  Table table;
+  std::vector<std::uint32_t> order;  // of the table's entries, by shard
+  std::array<std::size_t, kShards + 1> begins{};
+
+  void count(std::string_view word) { table.add(XXH3_64bits(word.data(), word.size()), word, 1); }
+  void sort_by_shard() {
+    const std::span<const Table::Entry> entries = table.entries();
+    begins.fill(0);
+    for (const Table::Entry& entry : entries) ++begins[shard_of(entry.hash) + 1];
+    std::partial_sum(begins.begin(), begins.end(), begins.begin());
+    order.resize(entries.size());
+    std::array<std::size_t, kShards + 1> next = begins;
+    for (std::uint32_t i = 0; i < entries.size(); ++i) order[next[shard_of(entries[i].hash)]++] = i;
   }
 };
 
-WordCounter::WordCounter(const std::vector<std::string>& splits) : splitter_(splits) {}
+WordCounter::WordCounter(const std::vector<std::string>& splits, std::size_t max_words)
+    : splitter_(splits), max_words_(max_words) {
+  for (std::size_t i = 0; i < kShards; ++i) shards_.push_back(std::make_unique<Table>());
+}
 WordCounter::~WordCounter() = default;
 
 void WordCounter::add(ThreadPool& pool, std::span<const std::string_view> documents) {
-  while (tables_.size() < static_cast<std::size_t>(pool.num_threads())) tables_.push_back(std::make_unique<Table>());
-  pool.parallel_for(static_cast<index_t>(documents.size()), [&](index_t task, int worker) {
-    Table& table = *tables_[static_cast<std::size_t>(worker)];
-    splitter_.split(documents[static_cast<std::size_t>(task)], table.regex, [&](std::string_view piece) {
-      for (; piece.size() > kMaxWordBytes; piece.remove_prefix(kMaxWordBytes))
-        table.count(piece.substr(0, kMaxWordBytes));
-      table.count(piece);
+  std::vector<std::string_view> parts;
+  std::size_t bytes = 0;
+  const auto count_parts = [&] {
+    add_batch(pool, parts);
+    parts.clear();
+    bytes = 0;
+  };
+  for (std::string_view document : documents) {
+    bytes_seen_ += document.size();
+    while (!document.empty()) {
+      const std::size_t n = part_length(document);
+      if (bytes + n > kBatchBytes) count_parts();
+      parts.push_back(document.substr(0, n));
+      bytes += n;
+      document.remove_prefix(n);
+    }
+  }
+  count_parts();
+}
+
+void WordCounter::add_batch(ThreadPool& pool, std::span<const std::string_view> parts) {
+  while (workers_.size() < static_cast<std::size_t>(pool.num_threads())) workers_.push_back(std::make_unique<Worker>());
+  pool.parallel_for(static_cast<index_t>(parts.size()), [&](index_t task, int worker) {
+    Worker& w = *workers_[static_cast<std::size_t>(worker)];
+    splitter_.split(parts[static_cast<std::size_t>(task)], w.regex, [&](std::string_view piece) {
+      for (; piece.size() > kMaxWordBytes; piece.remove_prefix(kMaxWordBytes)) w.count(piece.substr(0, kMaxWordBytes));
+      w.count(piece);
     });
   });
-  for (const std::string_view document : documents) bytes_seen_ += document.size();
+  pool.parallel_for(static_cast<index_t>(workers_.size()),
+                    [&](index_t i, int) { workers_[static_cast<std::size_t>(i)]->sort_by_shard(); });
+  pool.parallel_for(static_cast<index_t>(kShards), [&](index_t task, int) {
+    const auto shard = static_cast<std::size_t>(task);
+    for (const auto& worker : workers_) {
+      const std::span<const Table::Entry> entries = worker->table.entries();
+      for (std::size_t i = worker->begins[shard]; i < worker->begins[shard + 1]; ++i) {
+        const Table::Entry& entry = entries[worker->order[i]];
+        shards_[shard]->add(entry.hash, entry.word(), entry.count);
+      }
+    }
+  });
+  for (const auto& worker : workers_) worker->table.clear();
+  if (num_words() > max_words_) forget_rare(pool);
+}
+
+std::size_t WordCounter::num_words() const {
+  std::size_t n = 0;
+  for (const auto& shard : shards_) n += shard->entries().size();
+  return n;
+}
+
+void WordCounter::forget_rare(ThreadPool& pool) {
+  // The least power of two that leaves few enough.
+  std::uint64_t most = 1;
+  for (;; most *= 2) {
+    std::size_t left = 0;
+    for (const auto& shard : shards_)
+      left += static_cast<std::size_t>(std::count_if(shard->entries().begin(), shard->entries().end(),
+                                                     [&](const Table::Entry& e) { return e.count > most; }));
+    if (left <= max_words_ / 2) break;
+  }
+  std::vector<std::uint64_t> lost(kShards, 0);
+  pool.parallel_for(static_cast<index_t>(kShards), [&](index_t task, int) {
+    const auto shard = static_cast<std::size_t>(task);
+    auto kept = std::make_unique<Table>();
+    for (const Table::Entry& entry : shards_[shard]->entries()) {
+      if (entry.count > most) {
+        kept->add(entry.hash, entry.word(), entry.count);
+      } else {
+        lost[shard] += entry.count;
+      }
+    }
+    shards_[shard] = std::move(kept);
+  });
+  forgotten_ = std::accumulate(lost.begin(), lost.end(), forgotten_);
 }
 
 std::vector<WordCount> WordCounter::words() const {
-  std::vector<WordCount> all;
-  for (const auto& table : tables_)
-    for (const Table::Entry& entry : table->entries) all.push_back({{entry.bytes, entry.length}, entry.count});
-  std::sort(all.begin(), all.end(), [](const WordCount& a, const WordCount& b) { return a.bytes < b.bytes; });
-  std::size_t kept = 0;
-  for (const WordCount& word : all) {
-    if (kept > 0 && all[kept - 1].bytes == word.bytes) {
-      all[kept - 1].count += word.count;
-    } else {
-      all[kept++] = word;
-    }
-  }
-  all.resize(kept);
-  return all;
+  std::vector<Table::Entry> all;
+  all.reserve(num_words());
+  for (const auto& shard : shards_) all.insert(all.end(), shard->entries().begin(), shard->entries().end());
+  std::sort(all.begin(), all.end(), [](const Table::Entry& a, const Table::Entry& b) {
+    return a.hash != b.hash ? a.hash < b.hash : a.word() < b.word();
+  });
+  std::vector<WordCount> words;
+  words.reserve(all.size());
+  for (const Table::Entry& entry : all) words.push_back({entry.word(), entry.count});
+  return words;
 }
 
 }  // namespace hadal

@@ -221,20 +221,20 @@ void run_task(Exec& ex, int worker, Heads out, View lse_HT, const AttentionInput
   carve(Carver(ex.scratch(worker, bytes)));
 
   const Forward<W> forward{in, segment, task.key_head, lanes, in.scale * kLog2E, weights};
-  const RowSource<T> key_rows = key_source<T>(in, segment, task.key_head),
-                     value_rows = value_source<T>(in, segment, task.key_head);
+  const auto key_rows = [&](index_t first) { return key_source<T>(in, segment, task.key_head, first); };
+  const auto value_rows = [&](index_t first) { return value_source<T>(in, segment, task.key_head, first); };
   const index_t num_keys = lanes.keys_seen_by_block(task.end - 1);
   const auto prefetch_keys = [&](index_t first) {
     const index_t num = std::min(kKeyBlock, num_keys - first);
-    prefetch_rows(key_rows.from_row(first), num);
-    prefetch_rows(value_rows.from_row(first), num);
+    prefetch_rows(key_rows(first), num);
+    prefetch_rows(value_rows(first), num);
   };
   prefetch_block(in.q, segment, task.key_head, lanes, task.begin);
   prefetch_keys(0);
   for (index_t first = 0; first < num_keys; first += kKeyBlock) {
     keys.num = std::min(kKeyBlock, num_keys - first);
-    pack_rows<W>(keys.k, keys.k_stride, key_rows.from_row(first), keys.num, round_up(keys.num, kTileKeys));
-    pack_along_rows<W>(keys.v, keys.v_stride, value_rows.from_row(first), keys.num);
+    pack_rows<W>(keys.k, keys.k_stride, key_rows(first), keys.num, round_up(keys.num, kTileKeys));
+    pack_along_rows<W>(keys.v, keys.v_stride, value_rows(first), keys.num);
     if (first + kKeyBlock < num_keys) prefetch_keys(first + kKeyBlock);
     for (index_t block = task.begin; block < task.end; ++block) {
       const ForwardBlock& b = blocks[static_cast<std::size_t>(block - task.begin)];

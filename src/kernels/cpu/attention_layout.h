@@ -90,20 +90,26 @@ inline void prefetch_block(const BasicHeads<Byte>& heads, const AttentionSegment
   }
 }
 
+static_assert(kAttentionPage % kKeyBlock == 0);
+
+/// The keys of a segment from key `first` on; with pages, up to the end of the block of keys that begins there.
 template <class T>
-inline RowSource<T> key_source(const AttentionInputs& in, const AttentionSegment& s, index_t key_head) {
+inline RowSource<T> key_source(const AttentionInputs& in, const AttentionSegment& s, index_t key_head,
+                               index_t first = 0) {
+  const index_t row = s.key_row(first);
   RowSource<T> from;
   from.first_dim = in.q.dim - (in.k_shared.empty() ? 0 : in.k_shared.dim);
-  if (from.first_dim > 0) from.first = in.k.at<T>(s.k_begin, key_head), from.first_stride = in.k.row_stride;
+  if (from.first_dim > 0) from.first = in.k.at<T>(row, key_head), from.first_stride = in.k.row_stride;
   if (in.k_shared.empty()) return from;
-  from.second = in.k_shared.at<T>(s.k_begin, 0);
+  from.second = in.k_shared.at<T>(row, 0);
   from.second_stride = in.k_shared.row_stride;
   from.second_dim = in.k_shared.dim;
   return from;
 }
 template <class T>
-inline RowSource<T> value_source(const AttentionInputs& in, const AttentionSegment& s, index_t key_head) {
-  return {.first = in.v.at<T>(s.k_begin, key_head), .first_stride = in.v.row_stride, .first_dim = in.v.dim};
+inline RowSource<T> value_source(const AttentionInputs& in, const AttentionSegment& s, index_t key_head,
+                                 index_t first = 0) {
+  return {.first = in.v.at<T>(s.key_row(first), key_head), .first_stride = in.v.row_stride, .first_dim = in.v.dim};
 }
 
 /// Hands out pieces of a scratch buffer, each on its own cache lines. With no buffer it only counts.

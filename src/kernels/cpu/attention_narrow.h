@@ -199,17 +199,17 @@ inline void run_narrow(Exec& ex, int worker, Heads out, View lse_HT, const Atten
     copy_words<W>(t.q + i * t.dk_words, in.q.at<T>(row_of(i), head_of(i)), in.q.dim);
     t.seen[i] = lanes.keys_seen(first_query + i);
   }
-  const RowSource<T> key_rows = key_source<T>(in, segment, key_head),
-                     value_rows = value_source<T>(in, segment, key_head);
+  const auto key_rows = [&](index_t block) { return key_source<T>(in, segment, key_head, block); };
+  const auto value_rows = [&](index_t block) { return value_source<T>(in, segment, key_head, block); };
   const index_t num_keys = t.seen[num - 1];
   for (index_t first = 0; first < num_keys; first += kKeyBlock) {
     const index_t keys = std::min(kKeyBlock, num_keys - first);
-    pack_rows<W>(t.k, t.k_stride, key_rows.from_row(first), keys, kKeyBlock);
+    pack_rows<W>(t.k, t.k_stride, key_rows(first), keys, kKeyBlock);
     transpose_keys(t.k_by_key, t.k, t.k_stride, t.dk_words);
-    pack_along_rows<W>(t.v, t.v_stride, value_rows.from_row(first), keys);
+    pack_along_rows<W>(t.v, t.v_stride, value_rows(first), keys);
     if (const index_t next = first + kKeyBlock; next < num_keys) {
-      prefetch_rows(key_rows.from_row(next), std::min(kKeyBlock, num_keys - next));
-      prefetch_rows(value_rows.from_row(next), std::min(kKeyBlock, num_keys - next));
+      prefetch_rows(key_rows(next), std::min(kKeyBlock, num_keys - next));
+      prefetch_rows(value_rows(next), std::min(kKeyBlock, num_keys - next));
     }
     index_t row = 0;
     for (; row + kNarrowRows <= num; row += kNarrowRows) narrow_add_keys<W, kNarrowRows>(t, row, first, keys);

@@ -31,15 +31,18 @@ void assign(bf16& to, double v) {
 template <class T>
 struct Row {
   const AttentionInputs& in;
-  index_t q_row, head, k_begin, k_num;
+  const AttentionSegment& segment;
+  index_t q_row, head, k_num;
 
   Row(const AttentionInputs& inputs, const AttentionSegment& s, index_t i, index_t h)
-      : in(inputs), q_row(s.q_begin + i), head(h), k_begin(s.k_begin), k_num(s.k_len - s.q_len + i + 1) {}
+      : in(inputs), segment(s), q_row(s.q_begin + i), head(h), k_num(s.k_len - s.q_len + i + 1) {}
 
+  index_t k_row(index_t j) const { return segment.key_row(j); }
   index_t k_head() const { return head * in.k.heads / in.q.heads; }
   index_t own_dim() const { return in.q.dim - (in.k_shared.empty() ? 0 : in.k_shared.dim); }
   const T* key_part(index_t j, index_t d) const {
-    return d < own_dim() ? in.k.at<T>(k_begin + j, k_head()) + d : in.k_shared.at<T>(k_begin + j, 0) + (d - own_dim());
+    const index_t row = k_row(j);
+    return d < own_dim() ? in.k.at<T>(row, k_head()) + d : in.k_shared.at<T>(row, 0) + (d - own_dim());
   }
 
   std::vector<double> scores() const {
@@ -69,7 +72,7 @@ void forward(Heads out, View lse_HT, const AttentionInputs& in) {
         for (index_t u = 0; u < in.v.dim; ++u) {
           double sum = 0;
           for (index_t j = 0; j < row.k_num; ++j)
-            sum += p[static_cast<std::size_t>(j)] * value(in.v.at<T>(row.k_begin + j, row.k_head())[u]);
+            sum += p[static_cast<std::size_t>(j)] * value(in.v.at<T>(row.k_row(j), row.k_head())[u]);
           assign(y[u], sum / norm);
         }
       }
@@ -107,7 +110,7 @@ void backward(const AttentionGrads& grads, ConstHeads dout, ConstHeads out, Cons
         std::fill(dq.begin(), dq.end(), 0.0);
         for (index_t j = 0; j < row.k_num; ++j) {
           const double p = std::exp(s[size(j)] - lse);
-          const T* v = in.v.at<T>(row.k_begin + j, row.k_head());
+          const T* v = in.v.at<T>(row.k_row(j), row.k_head());
           double dp = 0;
           for (index_t u = 0; u < dim_v; ++u) {
             dp += value(dy[u]) * value(v[u]);

@@ -1,0 +1,56 @@
+#include "nn/cache.h"
+
+#include <cstring>
+#include <numeric>
+
+namespace hadal {
+namespace {
+
+index_t key_width(const ModelConfig& c) {
+  return c.uses_mla() ? c.kv_lora_rank : index_t{c.num_key_value_heads} * c.head_dim;
+}
+index_t value_width(const ModelConfig& c) {
+  return c.uses_mla() ? c.qk_rope_head_dim : index_t{c.num_key_value_heads} * c.head_dim;
+}
+
+}  // namespace
+
+index_t cache_width(const ModelConfig& config) {
+  return key_width(config) + value_width(config);
+}
+
+KvCache::KvCache(const ModelConfig& config, DType dtype, int pages) : num_pages(pages) {
+  const index_t rows = index_t{pages} * kernels::kAttentionPage;
+  const int num_layers = config.num_hidden_layers + config.num_nextn_predict_layers;
+  for (int layer = 0; layer < num_layers; ++layer) {
+    const View k = storage.emplace_back(dtype, rows, key_width(config)).view(),
+               v = storage.emplace_back(dtype, rows, value_width(config)).view();
+    layers.push_back({k, v});
+  }
+}
+
+void scatter_rows(View to, std::span<const index_t> rows, ConstView from) {
+  HADAL_CHECK(to.dtype == from.dtype && to.cols == from.cols && static_cast<index_t>(rows.size()) == from.rows,
+              "scatter_rows: [", from.rows, ", ", from.cols, "] ", dtype_name(from.dtype), " to ", rows.size(),
+              " rows of ", to.cols, " ", dtype_name(to.dtype));
+  const auto bytes = static_cast<std::size_t>(bytes_of(to.dtype, to.cols));
+  for (index_t t = 0; t < from.rows; ++t) {
+    const index_t row = rows[static_cast<std::size_t>(t)];
+    std::memcpy(to.slice_rows(row, 1).data, from.slice_rows(t, 1).data, bytes);
+  }
+}
+
+void gather_keys(View to, ConstView from, const kernels::AttentionSegment& segment) {
+  const auto bytes = static_cast<std::size_t>(bytes_of(to.dtype, to.cols));
+  for (index_t j = 0; j < segment.k_len; ++j)
+    std::memcpy(to.slice_rows(j, 1).data, from.slice_rows(segment.key_row(j), 1).data, bytes);
+}
+
+SequenceCache::SequenceCache(const ModelConfig& config, DType dtype, index_t max_tokens)
+    : cache(config, dtype, pages_of(max_tokens)),
+      pages(static_cast<std::size_t>(cache.num_pages)),
+      capacity(max_tokens) {
+  std::iota(pages.begin(), pages.end(), 0);
+}
+
+}  // namespace hadal

@@ -1,0 +1,329 @@
+// Requests beside each other, in any order and with any cache, against the same requests alone.
+#include "infer/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cmath>
+#include <numeric>
+
+#include "base/random.h"
+#include "nn/generate.h"
+
+namespace hadal {
+namespace {
+
+ModelConfig small_v3() {
+  ModelConfig c;
+  c.model_type = ModelType::kDeepseekV3;
+  c.vocab_size = 61, c.hidden_size = 24, c.intermediate_size = 20, c.num_hidden_layers = 2;
+  c.num_attention_heads = c.num_key_value_heads = 2, c.max_position_embeddings = 512;
+  c.q_lora_rank = 12, c.kv_lora_rank = 10, c.qk_nope_head_dim = 6, c.qk_rope_head_dim = 4, c.v_head_dim = 6;
+  c.n_routed_experts = 4, c.n_shared_experts = 1, c.num_experts_per_tok = 2, c.moe_intermediate_size = 12,
+  c.first_k_dense_replace = 1;
+  c.scoring_func = "sigmoid", c.topk_method = "noaux_tc", c.norm_topk_prob = true, c.initializer_range = 0.5;
+  c.eos_token_ids = {60};
+  return c;
+}
+
+ModelConfig small_qwen3() {
+  ModelConfig c;
+  c.model_type = ModelType::kQwen3;
+  c.vocab_size = 61, c.hidden_size = 24, c.intermediate_size = 20, c.num_hidden_layers = 2;
+  c.num_attention_heads = 4, c.num_key_value_heads = 2, c.head_dim = 8, c.max_position_embeddings = 512;
+  c.tie_word_embeddings = true, c.initializer_range = 0.5;
+  c.eos_token_ids = {60};
+  return c;
+}
+
+/// What came of one choice.
+struct Outcome {
+  std::vector<int> tokens;
+  std::vector<float> logprobs;
+  FinishReason finish = FinishReason::kNone;
+  std::string error;
+  Usage usage;
+  bool operator==(const Outcome& o) const {
+    return tokens == o.tokens && logprobs == o.logprobs && finish == o.finish && error == o.error;
+  }
+};
+
+/// Collects the events of the requests that were made with it.
+struct Collector {
+  std::map<std::pair<std::uint64_t, int>, Outcome> outcomes;
+  TokenSink sink() {
+    return [this](const TokenEvent& e) {
+      Outcome& o = outcomes[{e.request, e.choice}];
+      EXPECT_EQ(o.finish, FinishReason::kNone) << "an event after the last one";
+      if (e.token >= 0) o.tokens.push_back(e.token), o.logprobs.push_back(e.logprob.logprob);
+      o.finish = e.finish, o.error = e.error, o.usage = e.usage;
+    };
+  }
+};
+
+struct Fixture {
+  ThreadPool pool;
+  Exec exec;
+  Arena saved, scratch;
+  Context ctx;
+  Model model;
+  explicit Fixture(const ModelConfig& config, const char* recipe = "f32", int threads = 2)
+      : pool(threads),
+        exec(pool),
+        ctx{exec, saved, scratch, Precision::parse(recipe), {}},
+        model(config, ctx.precision, false) {
+    model.init(3);
+    model.refresh(exec);
+  }
+};
+
+std::vector<int> prompt_of(std::uint64_t seed, int length) {
+  std::vector<int> ids;
+  for (int i = 0; i < length; ++i)
+    ids.push_back(static_cast<int>(random_below(seed, Stream::kTest, static_cast<std::uint64_t>(i), 60)));
+  return ids;
+}
+
+Request request_of(std::uint64_t seed, int length, int max_tokens = 12) {
+  Request r;
+  r.prompt = prompt_of(seed, length);
+  r.sampling.temperature = seed % 2 == 0 ? 0 : 0.8;
+  r.sampling.top_p = 0.95, r.sampling.seed = seed;
+  r.stop.max_tokens = max_tokens;
+  r.logprobs = 2;
+  return r;
+}
+
+/// Runs all requests to their ends; outcomes by request and choice.
+std::map<std::pair<std::uint64_t, int>, Outcome> run(Engine& engine, std::vector<Request> requests) {
+  Collector collector;
+  for (Request& r : requests) {
+    r.sink = collector.sink();
+    engine.submit(std::move(r));
+  }
+  while (engine.step()) {
+  }
+  EXPECT_EQ(engine.stats().cache_tokens_used, 0) << "pages were lost";
+  return std::move(collector.outcomes);
+}
+
+TEST(Engine, GreedyIsGenerate) {
+  for (const ModelConfig& config : {small_v3(), small_qwen3()}) {
+    Fixture f(config);
+    Engine engine(f.ctx, f.model, nullptr, {});
+    for (const int length : {1, 20, 96, 97, 200}) {
+      Request r = request_of(2, length, 20);
+      const std::vector<int> want = generate(f.ctx, f.model, r.prompt, 20, {.temperature = 0});
+      const auto got = run(engine, {r});
+      ASSERT_EQ(got.size(), 1U);
+      EXPECT_EQ(got.begin()->second.tokens, want);
+      EXPECT_EQ(got.begin()->second.finish, want.back() == 60 ? FinishReason::kStop : FinishReason::kLength);
+      EXPECT_EQ(got.begin()->second.usage.prompt_tokens, length);
+    }
+  }
+}
+
+TEST(Engine, NothingAroundARequestChangesABitOfIt) {
+  constexpr int kLengths[] = {3, 100, 1, 50, 200, 96, 17, 97};
+  for (const ModelConfig& config : {small_v3(), small_qwen3()})
+    for (const char* recipe : {"f32", "bf16"}) {
+      std::vector<Request> all;
+      for (std::uint64_t i = 0; i < std::size(kLengths); ++i) all.push_back(request_of(i, kLengths[i]));
+      std::vector<Outcome> want;
+      {
+        Fixture f(config, recipe, 1);
+        for (const Request& r : all) {
+          Engine engine(f.ctx, f.model, nullptr, {.prefill_chunk = 1024, .prefix_cache = false});
+          want.push_back(run(engine, {r}).begin()->second);
+        }
+      }
+      for (const EngineOptions& options : {EngineOptions{.max_batch = 8, .prefill_chunk = 512},
+                                           {.max_batch = 2, .prefill_chunk = 7},
+                                           {.max_batch = 8, .prefill_chunk = 1},
+                                           {.max_batch = 3, .prefill_chunk = 16, .cache_tokens = 480}}) {
+        Fixture f(config, recipe, 2);
+        Engine engine(f.ctx, f.model, nullptr, options);
+        const auto got = run(engine, all);
+        for (std::size_t i = 0; i < all.size(); ++i)
+          EXPECT_TRUE(got.at({i + 1, 0}) == want[i])
+              << recipe << " request " << i << " chunk " << options.prefill_chunk;
+      }
+    }
+}
+
+TEST(Engine, ReusesPrefixesWithoutChangingABit) {
+  for (const ModelConfig& config : {small_v3(), small_qwen3()}) {
+    Fixture f(config, "bf16");
+    Engine engine(f.ctx, f.model, nullptr, {.max_batch = 2, .prefill_chunk = 64, .context = 512, .cache_tokens = 1200});
+    const Request first = request_of(5, 250);
+    Request longer = first;
+    longer.prompt.resize(200);
+    longer.prompt.insert(longer.prompt.end(), {1, 2, 3});
+    const auto cold = run(engine, {first}), warm = run(engine, {first}), branch = run(engine, {longer});
+    EXPECT_EQ(cold.begin()->second.usage.cached_tokens, 0);
+    EXPECT_EQ(warm.begin()->second.usage.cached_tokens, 192);
+    EXPECT_EQ(branch.begin()->second.usage.cached_tokens, 192);
+    EXPECT_TRUE(cold.begin()->second == warm.begin()->second);
+    Engine fresh(f.ctx, f.model, nullptr, {.prefix_cache = false});
+    EXPECT_TRUE(run(fresh, {longer}).begin()->second == branch.begin()->second);
+    // Other prompts push the first out again, and all of them are answered.
+    for (std::uint64_t seed = 10; seed < 16; ++seed) run(engine, {request_of(seed, 300)});
+    EXPECT_EQ(run(engine, {first}).begin()->second.usage.cached_tokens, 0);
+  }
+}
+
+TEST(Engine, SeveralAnswersShareAPrompt) {
+  Fixture f(small_v3());
+  Engine engine(f.ctx, f.model, nullptr, {});
+  for (const int length : {5, 96, 150}) {
+    Request r = request_of(7, length, 30);
+    r.n = 3;
+    const auto together = run(engine, {r});
+    ASSERT_EQ(together.size(), 3U);
+    const std::uint64_t id = together.begin()->first.first;
+    for (int c = 0; c < 3; ++c) {
+      Request alone = request_of(7, length, 30);
+      alone.sampling.seed += static_cast<std::uint64_t>(c);
+      EXPECT_TRUE(run(engine, {alone}).begin()->second == together.at({id, c})) << c;
+    }
+  }
+}
+
+TEST(Engine, EndsWhereItWasTold) {
+  Fixture f(small_v3());
+  Engine engine(f.ctx, f.model, nullptr, {});
+  Request r = request_of(2, 10, 30);
+  const std::vector<int> free_run = run(engine, {r}).begin()->second.tokens;
+  ASSERT_GT(free_run.size(), 5U);
+  r.stop.ids = {free_run[4]};
+  const auto first = std::find(free_run.begin(), free_run.end(), free_run[4]);
+  const Outcome stopped = run(engine, {r}).begin()->second;
+  EXPECT_EQ(stopped.tokens, std::vector<int>(free_run.begin(), first + 1));
+  EXPECT_EQ(stopped.finish, FinishReason::kStop);
+  r.stop.min_tokens = 20;
+  const Outcome longer = run(engine, {r}).begin()->second;
+  EXPECT_GE(longer.tokens.size(), 20U);
+  EXPECT_EQ(std::find(longer.tokens.begin(), longer.tokens.begin() + 20, free_run[4]), longer.tokens.begin() + 20);
+  r.stop = {.max_tokens = 0};
+  const Outcome none = run(engine, {r}).begin()->second;
+  EXPECT_TRUE(none.tokens.empty());
+  EXPECT_EQ(none.finish, FinishReason::kLength);
+}
+
+TEST(Engine, TellsTheLogprobsOfThePrompt) {
+  Fixture f(small_qwen3());
+  Engine engine(f.ctx, f.model, nullptr, {.prefill_chunk = 13});
+  Request r = request_of(4, 50, 1);
+  r.prompt_logprobs = true;
+  const auto got = run(engine, {r});
+  const Outcome& prompt = got.at({1, -1});
+  EXPECT_EQ(prompt.tokens, std::vector<int>(r.prompt.begin() + 1, r.prompt.end()));
+  const View hidden = f.ctx.keep(50, 24), logits = f.ctx.keep_wide(50, 61);
+  f.model.forward(f.ctx, hidden, r.prompt);
+  f.model.logits(f.ctx, logits, hidden);
+  for (index_t t = 0; t + 1 < 50; ++t) {
+    double sum = 0;
+    for (index_t v = 0; v < 61; ++v) sum += std::exp(static_cast<double>(logits.as<float>()(t, v)));
+    const double want = logits.as<float>()(t, r.prompt[static_cast<std::size_t>(t + 1)]) - std::log(sum);
+    EXPECT_NEAR(prompt.logprobs[static_cast<std::size_t>(t)], want, 1e-5) << t;
+  }
+}
+
+TEST(Engine, RefusesWhatItCouldNeverAnswer) {
+  Fixture f(small_v3());
+  Engine engine(f.ctx, f.model, nullptr, {.max_batch = 2, .context = 128, .cache_tokens = 192, .max_queue = 2});
+  const auto refused = [&](const std::function<void(Request&)>& change) {
+    Request r = request_of(1, 10);
+    change(r);
+    EXPECT_THROW(engine.submit(r), Error);
+  };
+  refused([](Request& r) { r.prompt.clear(); });
+  refused([](Request& r) { r.prompt[3] = 61; });
+  refused([](Request& r) { r.prompt[3] = -1; });
+  refused([](Request& r) { r.stop.max_tokens = 119; });
+  refused([](Request& r) { r.stop.max_tokens = -1; });
+  refused([](Request& r) { r.n = 3; });
+  refused([](Request& r) { r.n = 0; });
+  refused([](Request& r) { r.n = 2, r.stop.max_tokens = 100; });
+  refused([](Request& r) { r.sampling.temperature = std::nan(""); });
+  refused([](Request& r) { r.stop.texts = {"x"}; });
+  refused([](Request& r) { r.stop.ids = {99}; });
+  engine.submit(request_of(1, 10));
+  engine.submit(request_of(1, 10));
+  EXPECT_THROW(engine.submit(request_of(1, 10)), QueueFull);
+  EXPECT_EQ(engine.stats().waiting, 2);
+  while (engine.step()) {
+  }
+  EXPECT_EQ(engine.stats().finished, 2);
+}
+
+TEST(Engine, CancelEndsOneRequestAndNoOther) {
+  Fixture f(small_v3());
+  Engine engine(f.ctx, f.model, nullptr, {.max_batch = 1, .prefill_chunk = 16});
+  Collector collector;
+  std::vector<std::uint64_t> ids;
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    Request r = request_of(2, 40, 30);
+    r.sink = collector.sink();
+    ids.push_back(engine.submit(r));
+  }
+  engine.step();
+  engine.step();
+  engine.cancel(ids[0]);  // in its prompt
+  engine.cancel(ids[2]);  // still waiting
+  engine.cancel(77);
+  while (engine.step()) {
+  }
+  EXPECT_EQ(collector.outcomes.at({ids[0], 0}).finish, FinishReason::kCancelled);
+  EXPECT_EQ(collector.outcomes.at({ids[2], 0}).finish, FinishReason::kCancelled);
+  EXPECT_NE(collector.outcomes.at({ids[1], 0}).finish, FinishReason::kCancelled);
+  EXPECT_EQ(engine.stats().cache_tokens_used, 0);
+  EXPECT_EQ(engine.stats().waiting, 0);
+}
+
+TEST(Engine, HigherPriorityGoesFirst) {
+  Fixture f(small_v3());
+  Engine engine(f.ctx, f.model, nullptr, {.max_batch = 1});
+  std::vector<int> order;
+  for (const int priority : {0, 2, 1, 2}) {
+    Request r = request_of(2, 5, 2);
+    r.stop.ignore_eos = true;
+    r.priority = priority;
+    r.sink = [&order, priority](const TokenEvent& e) {
+      if (e.finish != FinishReason::kNone) order.push_back(priority);
+    };
+    engine.submit(r);
+  }
+  while (engine.step()) {
+  }
+  EXPECT_EQ(order, (std::vector<int>{2, 2, 1, 0}));
+}
+
+TEST(EngineThread, AnswersManyThreads) {
+  Fixture f(small_qwen3());
+  Engine engine(f.ctx, f.model, nullptr, {.max_batch = 4});
+  std::atomic<int> finished = 0;
+  std::atomic<int> cancelled = 0;
+  {
+    EngineThread thread(engine);
+    std::vector<std::thread> users;
+    for (std::uint64_t u = 0; u < 4; ++u)
+      users.emplace_back([&, u] {
+        for (std::uint64_t i = 0; i < 5; ++i) {
+          Request r = request_of(u * 10 + i, 20);
+          r.sink = [&](const TokenEvent& e) {
+            finished += e.finish != FinishReason::kNone ? 1 : 0;
+            cancelled += e.finish == FinishReason::kCancelled ? 1 : 0;
+          };
+          const std::uint64_t id = thread.submit(std::move(r));
+          if (i == 4) thread.cancel(id);
+        }
+      });
+    for (std::thread& u : users) u.join();
+  }  // what is not over ends here
+  EXPECT_EQ(finished, 20);
+  EXPECT_EQ(engine.stats().cache_tokens_used, 0);
+}
+
+}  // namespace
+}  // namespace hadal
