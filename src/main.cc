@@ -9,6 +9,7 @@
 #include "formats/cmd_inspect.h"
 #include "infer/cmd_generate.h"
 #include "nn/cmd_logits.h"
+#include "serve/cmd_serve.h"
 #include "train/cmd_train.h"
 #include "train/report.h"
 
@@ -20,6 +21,7 @@ constexpr std::array kCommands{
     Command{"pretrain", "train a base model from text", cmd_pretrain},
     Command{"extend", "longer context with YaRN, in phases", cmd_extend},
     Command{"generate", "continue a prompt", cmd_generate},
+    Command{"serve", "serve a model over HTTP: OpenAI's API and a chat page", cmd_serve},
     Command{"init", "random weights in the Hugging Face layout", cmd_init},
     Command{"logits", "logits of a token sequence, for parity checks", cmd_logits},
     Command{"grad", "gradients of a token sequence, for parity checks", cmd_grad},
