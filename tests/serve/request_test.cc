@@ -139,7 +139,8 @@ TEST(ChatRequest, MessagesAreReadStrictly) {
       {R"([{"role":"user"}])", "messages[0].content", 400},
       {R"([{"role":"user","content":5}])", "messages[0].content", 400},
       {R"([{"role":"user","content":[{"type":"image_url"}]}])", "messages[0].content[0].type", 400},
-      {R"([{"role":"user","content":"x"},{"role":"assistant","content":"y","prefix":true}])", "messages[1].prefix", 501},
+      {R"([{"role":"user","content":"x"},{"role":"assistant","content":"y","prefix":true}])", "messages[1].prefix",
+       501},
   };
   for (const auto& c : cases) {
     const Refusal r = refusal([&] { read(c.messages); });
@@ -176,7 +177,9 @@ TEST(ChatPrompt, KnowsWhetherItEndsInsideOfThinking) {
 }
 
 TEST(ChatPrompt, VariablesReachTheTemplateAndItsRefusalsTheClient) {
-  EXPECT_EQ(tokenizer().decode(prompt_of("{{ enable_thinking }}{{ k }}", R"(,"reasoning_effort":"none","chat_template_kwargs":{"k":"v"})").ids),
+  EXPECT_EQ(tokenizer().decode(prompt_of("{{ enable_thinking }}{{ k }}",
+                                         R"(,"reasoning_effort":"none","chat_template_kwargs":{"k":"v"})")
+                                   .ids),
             "Falsev");
   const Refusal r = refusal([] { prompt_of("{{ raise_exception('no users') }}", ""); });
   EXPECT_EQ(r.status, 400);
@@ -193,8 +196,8 @@ TEST(CompletionRequest, PromptsOfEveryShape) {
   EXPECT_EQ(completion(R"({"prompt":[1,2]})").prompts, (std::vector<std::vector<int>>{{1, 2}}));
   EXPECT_EQ(completion(R"({"prompt":[[1],[2,3]]})").prompts, (std::vector<std::vector<int>>{{1}, {2, 3}}));
   for (const char* bad : {R"({})", R"({"prompt":7})", R"({"prompt":[]})", R"({"prompt":[[]]})", R"({"prompt":""})",
-                          R"({"prompt":["a",[1]]})", R"({"prompt":[1,"a"]})", R"({"prompt":[-1]})", R"({"prompt":[260]})",
-                          R"({"prompt":[1.5]})"}) {
+                          R"({"prompt":["a",[1]]})", R"({"prompt":[1,"a"]})", R"({"prompt":[-1]})",
+                          R"({"prompt":[260]})", R"({"prompt":[1.5]})"}) {
     EXPECT_EQ(refusal([&] { completion(bad); }).param, "prompt") << bad;
   }
 }
@@ -203,7 +206,9 @@ TEST(CompletionRequest, BosComesOnceInFrontOfText) {
   TokenizerFiles files = byte_tokenizer_files();
   files.config.add_bos_token = true;
   const Tokenizer with_bos(files);
-  const auto first = [&](const char* body) { return read_completion_request(parse_json(body, "test"), with_bos).prompts[0]; };
+  const auto first = [&](const char* body) {
+    return read_completion_request(parse_json(body, "test"), with_bos).prompts[0];
+  };
   EXPECT_EQ(first(R"({"prompt":"a"})"), (std::vector<int>{kByteBos, 'a'}));
   EXPECT_EQ(first(R"({"prompt":"<bos>a"})"), (std::vector<int>{kByteBos, 'a'}));
   EXPECT_EQ(first(R"({"prompt":"a","add_special_tokens":false})"), (std::vector<int>{'a'}));
