@@ -14,6 +14,6 @@ JINJA
 cat >"$folder/shape.json" <<'JSON'
 {"model_type": "qwen2", "vocab_size": 512, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
  "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 4096, "rms_norm_eps": 1e-6,
- "rope_theta": 10000.0, "tie_word_embeddings": false, "bos_token_id": 0, "eos_token_id": 1, "torch_dtype": "float32"}
+ "rope_theta": 10000.0, "tie_word_embeddings": false, "bos_token_id": 0, "torch_dtype": "float32"}
 JSON
 "$program" init --config "$folder/shape.json" --out "$folder" --seed 7 >/dev/null

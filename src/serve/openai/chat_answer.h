@@ -1,8 +1,8 @@
 #pragma once
 #include <optional>
 
+#include "infer/reasoning.h"
 #include "serve/openai/answer.h"
-#include "serve/openai/reasoning.h"
 
 namespace hadal {
 

@@ -91,7 +91,6 @@ void read_thinking(Fields& fields, ChatRequest& request) {
     request.thinking = type == "enabled";
   }
   if (const auto effort = fields.string("reasoning_effort")) request.thinking = *effort != "none";
-  if (request.thinking) variables = {{"thinking", *request.thinking}, {"enable_thinking", *request.thinking}};
   if (const JsonObject* more = fields.object("chat_template_kwargs")) {
     for (const auto& [key, value] : *more) variables[key] = value;
     for (const char* key : {"thinking", "enable_thinking"})
@@ -137,27 +136,11 @@ ChatRequest read_chat_request(const Json& body, const Tokenizer& tokenizer, cons
 }
 
 ChatPrompt render_chat(const ChatRequest& request, const Tokenizer& tokenizer, const ChatTemplate& chat_template) {
-  RenderedPrompt rendered;
   try {
-    rendered = chat_template.render(request.messages, nullptr,
-                                    {.add_generation_prompt = true, .variables = request.variables});
+    return chat_prompt(chat_template, tokenizer, request.messages, request.thinking, request.variables);
   } catch (const Error& e) {
     throw bad_field("messages", str_cat("messages: the chat template refuses them: ", e.what()));
   }
-  const auto ends_in_think = [&] {
-    if (rendered.segments.empty() || rendered.segments.back().source != PromptSource::kTemplate) return false;
-    const std::size_t last = rendered.text.find_last_not_of(" \n");
-    return last != std::string::npos && std::string_view(rendered.text).substr(0, last + 1).ends_with("<think>");
-  };
-  ChatPrompt prompt;
-  prompt.thinks = ends_in_think();
-  if (prompt.thinks && request.thinking == false) {
-    rendered.text += rendered.text.ends_with('\n') ? "\n</think>\n\n" : "\n\n</think>\n\n";
-    rendered.segments.back().end = rendered.text.size();
-    prompt.thinks = false;
-  }
-  prompt.ids = rendered.encode(tokenizer);
-  return prompt;
 }
 
 }  // namespace hadal

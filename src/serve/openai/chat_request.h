@@ -1,7 +1,7 @@
 #pragma once
 #include <optional>
 
-#include "data/chat_template/chat_template.h"
+#include "infer/chat_prompt.h"
 #include "serve/openai/request_fields.h"
 
 namespace hadal {
@@ -17,13 +17,7 @@ struct ChatRequest {
 /// The body of POST /v1/chat/completions. Throws ApiError.
 ChatRequest read_chat_request(const Json& body, const Tokenizer& tokenizer, const ChatTemplate& chat_template);
 
-struct ChatPrompt {
-  std::vector<int> ids;
-  bool thinks = false;  // the prompt ends inside of <think>
-};
-
-/// Renders and encodes. Text of messages can never become a control token. thinking == false closes a <think> that the
-/// template opened. Throws ApiError for what the template refuses.
+/// chat_prompt() of a request. Throws ApiError for what the template refuses.
 ChatPrompt render_chat(const ChatRequest& request, const Tokenizer& tokenizer, const ChatTemplate& chat_template);
 
 }  // namespace hadal

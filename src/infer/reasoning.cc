@@ -1,4 +1,4 @@
-#include "serve/openai/reasoning.h"
+#include "infer/reasoning.h"
 
 #include <algorithm>
 
