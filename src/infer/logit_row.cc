@@ -156,7 +156,8 @@ int LogitRow::draw(double u) const {
         exp_of_negative((static_cast<double>(logits[i]) - static_cast<double>(max_)) * inverse_temperature_);
     if (weight == 0) continue;
     chosen = static_cast<int>(block * kBlock + i);
-    if ((before += weight) > wanted) break;
+    before += weight;
+    if (before > wanted) break;
   }
   return chosen;
 }

@@ -109,7 +109,8 @@ int draw(const std::vector<Candidate>& candidates, double u) {
   for (const Candidate& c : candidates) {
     if (c.weight == 0) continue;
     chosen = c.id;
-    if ((sum += c.weight) > wanted) break;
+    sum += c.weight;
+    if (sum > wanted) break;
   }
   return chosen;
 }

@@ -65,13 +65,16 @@ int cmd_serve(Args args) {
                       .example = "hadal serve --model DIR --port 8080"}))
     return 0;
   const ApiOptions api_opts = api_options(o);
+  // The server comes first: it is bound before a large model is read, and outlives the engine, which holds exchanges.
+  Api* api = nullptr;
+  HttpServer server(o.http, [&](const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
+    if (server.stopping()) api->drain();
+    api->handle(request, exchange);
+  });
   LoadedModel loaded(o.model);
   EngineSource source(loaded, o.engine);
-  Api api(source, loaded.tokenizer, loaded.chat_template ? &*loaded.chat_template : nullptr, api_opts);
-  HttpServer server(o.http, [&](const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
-    if (server.stopping()) api.drain();
-    api.handle(request, exchange);
-  });
+  Api routes(source, loaded.tokenizer, loaded.chat_template ? &*loaded.chat_template : nullptr, api_opts);
+  api = &routes;
   log_info("cache of ", source.stats().cache_tokens_total, " tokens, context of ", source.context());
   if (!loaded.chat_template) log_warning("the model has no chat template: only /v1/completions will answer");
   if (!api_opts.loopback && api_opts.api_keys.empty())

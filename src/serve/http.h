@@ -30,7 +30,7 @@ struct HttpResponse {
 
 /// One request and the response to it. All functions but post() belong to the connection: the handler is called there,
 /// and so is what post() takes. The connection and whoever still answers hold it together; after the client has gone
-/// its functions do nothing.
+/// its functions do nothing. The server must outlive it.
 class Exchange {
  public:
   virtual ~Exchange() = default;

@@ -38,10 +38,10 @@ class EngineServer : public testing::Test {
 
  private:
   TempDir folder_;
+  std::optional<HttpServer> server_;  // outlives the engine, which holds exchanges
   std::optional<LoadedModel> loaded_;
   std::optional<EngineSource> source_;
   std::optional<Api> api_;
-  std::optional<HttpServer> server_;
   std::thread thread_;
 };
 

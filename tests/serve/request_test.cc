@@ -1,6 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
+#include "base/random.h"
 #include "serve/openai/api_error.h"
 #include "serve/openai/chat_request.h"
 #include "serve/openai/completion_request.h"
@@ -224,6 +227,63 @@ TEST(CompletionRequest, ScoringNeedsNoNewTokens) {
   EXPECT_EQ(refusal([] { completion(R"({"prompt":"a","max_tokens":0})"); }).param, "max_tokens");
   EXPECT_EQ(refusal([] { completion(R"({"prompt":"a","suffix":"b"})"); }).status, 501);
   EXPECT_EQ(refusal([] { completion(R"({"prompt":"a","best_of":3})"); }).status, 501);
+}
+
+// Values of one place put into another, cut, doubled: a request is answered or refused, and nothing else happens.
+TEST(HostileRequests, AreRefusedWithAnApiError) {
+  const ChatTemplate t = make_template();
+  const std::vector<std::string> keys = {
+      "messages", "prompt",   "temperature", "top_p",          "top_k",  "n",           "stop",           "logit_bias",
+      "seed",     "logprobs", "tools",       "stream_options", "echo",   "min_tokens",  "stop_token_ids", "thinking",
+      "suffix",   "best_of",  "max_tokens",  "tool_choice",    "stream", "top_logprobs"};
+  const std::vector<std::string> values = {
+      "null",
+      "true",
+      "-1",
+      "0",
+      "1e308",
+      "1.5",
+      "18446744073709551615",
+      "\"\"",
+      "\"auto\"",
+      "[]",
+      "{}",
+      "[[]]",
+      "[1,\"a\"]",
+      "[[1],[2]]",
+      "{\"1\":1}",
+      "{\"-1\":0}",
+      "{\"type\":7}",
+      "[{\"role\":\"user\",\"content\":\"x\"}]",
+      "[{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":\"{\"}}]}]",
+      "[{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{}}]}]",
+      "[{\"role\":\"user\",\"content\":[{}]}]",
+      "[{\"role\":[]}]"};
+  int accepted = 0, refused = 0;
+  for (std::uint64_t seed = 0; seed < 4000; ++seed) {
+    std::map<std::string, std::string> fields = {{"messages", R"([{"role":"user","content":"x"}])"},
+                                                 {"prompt", "\"x\""}};
+    for (std::uint64_t i = 0; i < 1 + seed % 3; ++i)
+      fields[keys[random_below(seed, Stream::kTest, 2 * i, keys.size())]] =
+          values[random_below(seed, Stream::kTest, 2 * i + 1, values.size())];
+    std::string body = "{";
+    for (const auto& [key, value] : fields) body += (body.size() > 1 ? ",\"" : "\"") + key + "\":" + value;
+    const Json json = parse_json(body + "}", "test");
+    for (const bool is_chat : {true, false}) {
+      try {
+        if (is_chat)
+          render_chat(read_chat_request(json, tokenizer(), t), tokenizer(), t);
+        else
+          read_completion_request(json, tokenizer());
+        ++accepted;
+      } catch (const ApiError& e) {
+        EXPECT_TRUE(e.status == 400 || e.status == 501) << body;
+        ++refused;
+      }
+    }
+  }
+  EXPECT_GT(accepted, 500);
+  EXPECT_GT(refused, 500);
 }
 
 }  // namespace

@@ -100,8 +100,8 @@ class Server : public testing::Test {
     return R"({"messages":[{"role":"user","content":"x"}])" + more + "}";
   }
 
+  std::optional<HttpServer> server_;  // outlives the source, which holds exchanges
   ScriptedSource source;
-  std::optional<HttpServer> server_;
 
  private:
   Tokenizer tokenizer_{byte_tokenizer_files()};
