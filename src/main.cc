@@ -4,11 +4,14 @@
 
 #include "analysis/bench/cmd_bench.h"
 #include "base/command.h"
+#include "data/cmd_data.h"
+#include "data/cmd_sft_data.h"
 #include "data/cmd_template.h"
 #include "data/cmd_tokenizer.h"
 #include "formats/cmd_inspect.h"
 #include "infer/cmd_chat.h"
 #include "infer/cmd_generate.h"
+#include "nn/cmd_export.h"
 #include "nn/cmd_logits.h"
 #include "serve/cmd_serve.h"
 #include "train/cmd_train.h"
@@ -28,7 +31,10 @@ constexpr std::array kCommands{
     Command{"logits", "logits of a token sequence, for parity checks", cmd_logits},
     Command{"grad", "gradients of a token sequence, for parity checks", cmd_grad},
     Command{"tokenizer", "train a tokenizer, encode and decode with one", cmd_tokenizer},
+    Command{"data", "prepare text for training: clean, deduplicate, mix, pack", cmd_data},
     Command{"template", "render conversations with the chat template of a model", cmd_template},
+    Command{"sft-data", "conversations to token ids with loss masks", cmd_sft_data},
+    Command{"export", "a model as GGUF file or Hugging Face folder", cmd_export},
     Command{"inspect", "what a model folder, a config or a safetensors file holds", cmd_inspect},
     Command{"report", "HTML report of a run folder", cmd_report},
 };

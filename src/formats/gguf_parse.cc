@@ -111,7 +111,7 @@ GgufArray read_array(Cursor& in, int depth) {
 
 GgufValue read_value(Cursor& in) {
   const std::uint32_t type = read_type(in);
-  return read_alternative<GgufValue>(type, [&]<class T>(T) { return read_one<T>(in, 0); });
+  return read_alternative<GgufValue>(type, [&]<class T>(const T& /*kind*/) { return read_one<T>(in, 0); });
 }
 
 /// The head of one tensor; `data` is the offset in the data section.

@@ -1,6 +1,8 @@
 #include "formats/inspect_gguf.h"
 
+#include <algorithm>
 #include <cmath>
+#include <map>
 #include <type_traits>
 
 #include "base/utf8.h"

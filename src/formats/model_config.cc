@@ -1,5 +1,7 @@
 #include "formats/model_config.h"
 
+#include "formats/gguf_model.h"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -290,6 +292,7 @@ ModelConfig parse_model_config(std::string_view json_text, std::string_view wher
 }
 
 ModelConfig load_model_config(const std::filesystem::path& path) {
+  if (path.extension() == ".gguf") return gguf_model_config(GgufFile(path));
   const std::filesystem::path file = std::filesystem::is_directory(path) ? path / "config.json" : path;
   return parse_model_config(read_file(file, 1 << 20), file.string());
 }

@@ -73,7 +73,7 @@ std::string_view architecture_name(ModelType type);
 /// Parses and checks a config.json text. Every key must be known: used, or known to have no effect with the value it
 /// has (attention_dropout 0, hidden_act "silu", ...). Throws Error: file, key, got, wanted. `where` names the source.
 ModelConfig parse_model_config(std::string_view json_text, std::string_view where);
-/// `path`: a config.json or a folder that holds one.
+/// `path`: a config.json, a folder that holds one, or a GGUF file.
 ModelConfig load_model_config(const std::filesystem::path& path);
 /// config.json text with the keys that transformers 4.x writes for this family.
 std::string model_config_json(const ModelConfig& config);

@@ -11,6 +11,12 @@ bool ends_inside_of_think(const RenderedPrompt& prompt) {
 
 }  // namespace
 
+std::optional<ChatTemplate> chat_template_of(const Tokenizer& tokenizer, std::string_view where) {
+  const TokenizerConfig& config = tokenizer.files().config;
+  if (config.chat_template.empty()) return std::nullopt;
+  return ChatTemplate::from_config(config, where);
+}
+
 ChatPrompt chat_prompt(const ChatTemplate& chat_template, const Tokenizer& tokenizer, const Json& messages,
                        std::optional<bool> thinking, const Json& variables) {
   JsonObject all;

@@ -6,6 +6,9 @@
 
 namespace hadal {
 
+/// The chat template that came with a tokenizer; nothing when none did. `where` opens error messages.
+std::optional<ChatTemplate> chat_template_of(const Tokenizer& tokenizer, std::string_view where);
+
 struct ChatPrompt {
   std::vector<int> ids;
   bool thinks = false;  // the prompt ends inside of <think>

@@ -5,7 +5,6 @@
 #include "base/options.h"
 #include "infer/chat_prompt.h"
 #include "infer/reasoning.h"
-#include "kernels/attention.h"
 
 namespace hadal {
 namespace {
@@ -25,10 +24,13 @@ std::pair<std::string, std::string> first_word(const std::string& text) {
 
 }  // namespace
 
-ChatSession::ChatSession(LoadedModel& loaded, Engine& engine, const ChatSettings& settings, std::string system)
-    : loaded_(loaded), engine_(engine), settings_(settings), system_(std::move(system)) {
-  HADAL_CHECK(loaded.chat_template.has_value(), "chat: the model has no chat template; hadal generate continues text");
-}
+ChatSession::ChatSession(Engine& engine, const Tokenizer& tokenizer, const ChatTemplate& chat_template,
+                         const ChatSettings& settings, std::string system)
+    : engine_(engine),
+      tokenizer_(tokenizer),
+      template_(chat_template),
+      settings_(settings),
+      system_(std::move(system)) {}
 
 JsonArray ChatSession::messages() const {
   JsonArray all;
@@ -40,9 +42,9 @@ JsonArray ChatSession::messages() const {
 ChatTurn ChatSession::answer(const std::string& message, const Write& write, const std::atomic<bool>& interrupted) {
   JsonArray conversation = messages();
   conversation.push_back(JsonObject{{"role", "user"}, {"content", message}});
-  ChatPrompt prompt = chat_prompt(*loaded_.chat_template, loaded_.tokenizer, conversation,
-                                  settings_.thinking ? std::nullopt : std::optional(false));
-  ReasoningSplitter splitter(loaded_.tokenizer, prompt.thinks);
+  ChatPrompt prompt =
+      chat_prompt(template_, tokenizer_, conversation, settings_.thinking ? std::nullopt : std::optional(false));
+  ReasoningSplitter splitter(tokenizer_, prompt.thinks);
   ChatTurn turn;
   const auto show = [&](const ReasoningSplitter::Piece& piece) {
     turn.reasoning += piece.reasoning;

@@ -4,7 +4,8 @@
 #include <functional>
 #include <string>
 
-#include "infer/loaded_model.h"
+#include "data/chat_template/chat_template.h"
+#include "infer/engine.h"
 
 namespace hadal {
 
@@ -37,8 +38,9 @@ class ChatSession {
   /// Text as it comes; reasoning: what stands inside of <think>.
   using Write = std::function<void(std::string_view text, bool reasoning)>;
 
-  /// The references must outlive the session. Throws Error when the model has no chat template.
-  ChatSession(LoadedModel& loaded, Engine& engine, const ChatSettings& settings, std::string system);
+  /// The references must outlive the session; the tokenizer is the engine's.
+  ChatSession(Engine& engine, const Tokenizer& tokenizer, const ChatTemplate& chat_template,
+              const ChatSettings& settings, std::string system);
 
   /// Answers a message; both become part of the conversation, also when `interrupted` becomes true meanwhile. Throws
   /// Error, and forgets the message, when the conversation no longer fits or the template refuses it.
@@ -52,8 +54,9 @@ class ChatSession {
  private:
   std::string set(const std::string& words);
 
-  LoadedModel& loaded_;
   Engine& engine_;
+  const Tokenizer& tokenizer_;
+  const ChatTemplate& template_;
   ChatSettings settings_;
   std::string system_;
   JsonArray turns_;

@@ -8,24 +8,24 @@
 #include <cstdlib>
 #include <memory>
 
-#include "base/file.h"
+#include "infer/chat_prompt.h"
 #include "infer/chat_session.h"
+#include "infer/loaded_model.h"
 
 namespace hadal {
 namespace {
 
 struct ChatOptions {
-  ModelOptions model;
+  LoadOptions load;
   std::string system;
   ChatSettings settings;
   EngineOptions engine{.max_batch = 1};
   template <class V>
   void visit(V&& v) {
-    model.visit(v);
+    load.visit(v);
     v("system", system, "system message");
     settings.visit(v);
-    v("prefill_chunk", engine.prefill_chunk, "prompt tokens that one step takes");
-    v("context", engine.context, "most tokens of the conversation; 0: the model's own limit");
+    v.group("engine", engine, "how answers are computed");
   }
 };
 
@@ -128,9 +128,13 @@ int cmd_chat(Args args) {
                       .about = "talk to a model; a message from a pipe is answered once",
                       .example = "hadal chat --model DIR"}))
     return 0;
-  LoadedModel loaded(o.model);
-  Engine engine(loaded.context, loaded.model, &loaded.tokenizer, o.engine);
-  ChatSession session(loaded, engine, o.settings, o.system);
+  LoadedModel loaded(o.load);
+  HADAL_CHECK(loaded.tokenizer() != nullptr, "chat: ", o.load.model, " has no tokenizer");
+  const std::optional<ChatTemplate> chat_template = chat_template_of(*loaded.tokenizer(), o.load.model);
+  HADAL_CHECK(chat_template.has_value(), "chat: ", o.load.model,
+              " has no chat template; hadal generate continues text");
+  Engine engine(loaded.ctx, loaded.model, loaded.tokenizer(), o.engine);
+  ChatSession session(engine, *loaded.tokenizer(), *chat_template, o.settings, o.system);
   catch_interrupts();
   if (isatty(STDIN_FILENO) == 0) return answer_once(session);
   talk(session, isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr);

@@ -2,43 +2,106 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <chrono>
-#include <filesystem>
+#include <fstream>
 
 #include "base/json.h"
-#include "base/utf8.h"
-#include "data/tokenizer/tokenizer.h"
-#include "nn/generate.h"
-#include "nn/weights.h"
+#include "infer/engine.h"
+#include "infer/loaded_model.h"
 
 namespace hadal {
 namespace {
 
 struct GenerateOptions {
-  std::string model, prompt, weights = "bf16";
+  LoadOptions load;
+  std::string prompt, jsonl;
   std::vector<int> tokens;
-  int max_tokens = 128, threads = 0;
-  double temperature = 1, top_p = 1;
+  int max_tokens = 128, top_k = 0;
+  double temperature = 1, top_p = 1, min_p = 0, repetition_penalty = 1;
   std::int64_t seed = 0;
-  bool json = false;
+  std::vector<std::string> stop;
+  bool ignore_eos = false, json = false;
+  EngineOptions engine;
   template <class V>
   void visit(V&& v) {
-    v("model", model, "model folder", {.required = true, .placeholder = "DIR"});
+    load.visit(v);
     v("prompt", prompt, "text to continue");
     v("tokens", tokens, "or token ids to continue");
+    v("jsonl", jsonl, "or a file of prompts: {\"prompt\": ...} or {\"tokens\": [...]} on each line",
+      {.placeholder = "FILE"});
     v("max_tokens", max_tokens, "most tokens to generate");
     v("temperature", temperature, "0: always the most likely token");
+    v("top_k", top_k, "keep so many of the likeliest tokens; 0: all");
     v("top_p", top_p, "keep the likeliest tokens that together have this probability");
+    v("min_p", min_p, "keep tokens with at least this times the probability of the likeliest");
+    v("repetition_penalty", repetition_penalty, "above 1: what was said already becomes less likely");
     v("seed", seed, "of the random choices");
-    v("weights", weights, "precision to compute in", {.choices = {"f32", "bf16"}});
-    v("threads", threads, "0: all CPUs");
-    v("json", json, "print one JSON object");
+    v("stop", stop, "texts that end the answer");
+    v("ignore_eos", ignore_eos, "go on after the model's end of sequence");
+    v("json", json, "print one JSON object for each prompt");
+    v.group("engine", engine, "how requests run beside each other");
   }
 };
 
-double seconds_between(std::chrono::steady_clock::time_point a, std::chrono::steady_clock::time_point b) {
-  return std::max(std::chrono::duration<double>(b - a).count(), 1e-9);
+std::vector<int> encode(const LoadedModel& m, const std::string& text) {
+  HADAL_CHECK(m.tokenizer() != nullptr, "generate: the model folder has no tokenizer.json; give token ids");
+  return m.tokenizer()->encode(text, {.add_special = true});
+}
+
+/// The prompts of a file, in its order.
+std::vector<std::vector<int>> read_prompts(const LoadedModel& m, const std::string& path) {
+  std::ifstream file(path);
+  HADAL_CHECK(file.good(), "generate: cannot read ", path);
+  std::vector<std::vector<int>> prompts;
+  std::string line;
+  for (int number = 1; std::getline(file, line); ++number) {
+    if (line.empty()) continue;
+    const std::string where = str_cat(path, ":", number);
+    const Json json = parse_json(line, where);
+    ObjectReader reader(json, where);
+    if (reader.has("tokens"))
+      prompts.push_back(reader.get<std::vector<int>>("tokens"));
+    else
+      prompts.push_back(encode(m, reader.get<std::string>("prompt")));
+  }
+  HADAL_CHECK(!prompts.empty(), "generate: ", path, " has no prompts");
+  return prompts;
+}
+
+/// One answer as it comes.
+struct Continuation {
+  std::vector<int> tokens;
+  std::string text, error;
+  FinishReason finish = FinishReason::kNone;
+  Usage usage;
+
+  void add(const TokenEvent& e) {
+    if (e.token >= 0) tokens.push_back(e.token);
+    text += e.text;
+    if (e.finish == FinishReason::kNone) return;
+    finish = e.finish, error = e.error, usage = e.usage;
+  }
+};
+
+JsonObject to_json(const Continuation& r) {
+  const auto rate = [](std::int64_t count, double seconds) {
+    return seconds > 0 ? static_cast<double>(count) / seconds : 0;
+  };
+  const Usage& u = r.usage;
+  const std::int64_t computed = u.prompt_tokens - u.cached_tokens;
+  return {
+      {"tokens", JsonArray(r.tokens.begin(), r.tokens.end())},
+      {"text", r.text},
+      {"finish_reason", r.finish == FinishReason::kLength ? "length" : "stop"},
+      {"usage",
+       {{"prompt_tokens", u.prompt_tokens},
+        {"cached_tokens", u.cached_tokens},
+        {"completion_tokens", u.completion_tokens},
+        {"total_tokens", u.prompt_tokens + u.completion_tokens}}},
+      {"timings",
+       {{"prefill_tokens_per_second", rate(computed, u.prefill_seconds)},
+        {"decode_tokens_per_second", rate(u.completion_tokens - 1, u.decode_seconds)},
+        {"acceptance_rate", u.drafted_tokens > 0 ? Json(rate(u.accepted_tokens, static_cast<double>(u.drafted_tokens)))
+                                                 : Json(nullptr)}}}};
 }
 
 }  // namespace
@@ -47,55 +110,50 @@ int cmd_generate(Args args) {
   GenerateOptions o;
   if (!parse_options(
           o, args,
-          {.verb = "generate", .about = "continue a prompt", .example = "hadal generate --model DIR --prompt 'Once'"}))
+          {.verb = "generate", .about = "continue prompts", .example = "hadal generate --model DIR --prompt 'Once'"}))
     return 0;
-  const ModelConfig config = load_model_config(o.model);
-  ThreadPool pool(o.threads);
-  Exec exec(pool);
-  Arena saved, scratch;
-  Context ctx{exec, saved, scratch, Precision::parse(o.weights), {}};
-  const bool has_tokenizer = std::filesystem::exists(std::filesystem::path(o.model) / "tokenizer.json");
-  HADAL_CHECK(o.tokens.empty() != o.prompt.empty(), "generate: give one of --prompt and --tokens");
-  HADAL_CHECK(has_tokenizer || o.prompt.empty(), o.model, " has no tokenizer.json; give --tokens");
-  std::optional<Tokenizer> tokenizer;
-  if (has_tokenizer) tokenizer.emplace(Tokenizer::load(o.model));
-  const std::vector<int> prompt = o.prompt.empty() ? o.tokens : tokenizer->encode(o.prompt, {.add_special = true});
-  for (const int id : prompt)
-    HADAL_CHECK(id >= 0 && id < config.vocab_size, "generate: token ", id, " is outside the vocabulary of ",
-                config.vocab_size);
-  HADAL_CHECK(static_cast<int>(prompt.size()) + o.max_tokens <= config.max_position_embeddings,
-              "generate: ", prompt.size(), " prompt tokens + ", o.max_tokens, " new ones exceed the context of ",
-              config.max_position_embeddings);
-  Model model = load_model(exec, o.model, ctx.precision, false);
+  const int given = (o.prompt.empty() ? 0 : 1) + (o.tokens.empty() ? 0 : 1) + (o.jsonl.empty() ? 0 : 1);
+  HADAL_CHECK(given == 1, "generate: give one of --prompt, --tokens and --jsonl");
+  LoadedModel m(o.load);
+  std::vector<std::vector<int>> prompts;
+  if (!o.jsonl.empty())
+    prompts = read_prompts(m, o.jsonl);
+  else
+    prompts.push_back(o.prompt.empty() ? o.tokens : encode(m, o.prompt));
 
-  const auto start = std::chrono::steady_clock::now();
-  auto first = start;
-  const std::vector<int> tokens = generate(ctx, model, prompt, o.max_tokens,
-                                           {o.temperature, o.top_p, static_cast<std::uint64_t>(o.seed)}, [&](int) {
-                                             if (first == start) first = std::chrono::steady_clock::now();
-                                             return true;
-                                           });
-  const auto end = std::chrono::steady_clock::now();
-  const bool stopped =
-      std::find(config.eos_token_ids.begin(), config.eos_token_ids.end(), tokens.back()) != config.eos_token_ids.end();
-  const std::string text =
-      tokenizer ? replace_ill_formed(tokenizer->decode(tokens, /*skip_special=*/true)) : std::string();
-  if (!o.json) {
-    fmt::print("{}{}\n", o.prompt, tokenizer ? text : fmt::format("{}", fmt::join(tokens, ",")));
-    return 0;
+  o.engine.max_queue = std::max<int>(o.engine.max_queue, narrow<int>(std::ssize(prompts)));
+  Engine engine(m.ctx, m.model, m.tokenizer(), o.engine);
+  const bool streams = !o.json && prompts.size() == 1 && m.tokenizer() != nullptr;
+  if (streams) fmt::print("{}", o.prompt);
+  std::vector<Continuation> results(prompts.size());
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    Request r;
+    r.prompt = std::move(prompts[i]);
+    r.sampling = {.repetition_penalty = o.repetition_penalty,
+                  .temperature = o.temperature,
+                  .top_k = o.top_k,
+                  .top_p = o.top_p,
+                  .min_p = o.min_p,
+                  .seed = static_cast<std::uint64_t>(o.seed)};
+    r.stop = {.max_tokens = o.max_tokens, .texts = o.stop, .ignore_eos = o.ignore_eos};
+    r.sink = [&results, i, streams](const TokenEvent& e) {
+      results[i].add(e);
+      if (!streams) return;
+      fmt::print("{}", e.text);
+      std::fflush(stdout);
+    };
+    engine.submit(std::move(r));
   }
-  const auto count = static_cast<std::int64_t>(tokens.size()), prompt_count = static_cast<std::int64_t>(prompt.size());
-  const JsonObject usage{
-      {"prompt_tokens", prompt_count}, {"completion_tokens", count}, {"total_tokens", prompt_count + count}};
-  const JsonObject timings{
-      {"prefill_tokens_per_second", static_cast<double>(prompt_count) / seconds_between(start, first)},
-      {"decode_tokens_per_second", static_cast<double>(count - 1) / seconds_between(first, end)},
-      {"acceptance_rate", nullptr}};
-  fmt::print("{}\n", json_line(JsonObject{{"tokens", JsonArray(tokens.begin(), tokens.end())},
-                                          {"text", text},
-                                          {"finish_reason", stopped ? "stop" : "length"},
-                                          {"usage", usage},
-                                          {"timings", timings}}));
+  while (engine.step()) {
+  }
+  if (streams) fmt::print("\n");
+  for (const Continuation& r : results) {
+    HADAL_CHECK(r.finish != FinishReason::kError, "generate: ", r.error);
+    if (o.json)
+      fmt::print("{}\n", json_line(to_json(r)));
+    else if (!streams)
+      fmt::print("{}\n", m.tokenizer() != nullptr ? r.text : fmt::format("{}", fmt::join(r.tokens, ",")));
+  }
   return 0;
 }
 

@@ -17,6 +17,7 @@ struct EngineOptions {
   std::int64_t context = 0;       // most tokens of a prompt and its answer; 0: the model's max_position_embeddings
   std::int64_t cache_tokens = 0;  // tokens that the cache holds; 0: max_batch contexts, at most a quarter of memory
   bool prefix_cache = true;
+  std::string speculation = "off";
   int max_queue = 1024;  // requests that wait
   template <class V>
   void visit(V&& v) {
@@ -25,6 +26,9 @@ struct EngineOptions {
     v("context", context, "most tokens of a prompt and its answer; 0: the model's own limit");
     v("cache_tokens", cache_tokens, "tokens that the cache holds; 0: what max_batch contexts need, or memory allows");
     v("prefix_cache", prefix_cache, "reuse the cache of equal beginnings of prompts");
+    v("speculation", speculation,
+      "ngram: also tries what followed the same tokens before; the answers stay the same bit for bit",
+      {.choices = {"off", "ngram"}});
     v("max_queue", max_queue, "requests that may wait");
   }
 };

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "infer/ngram_draft.h"
 #include "infer/request.h"
 #include "infer/sampler.h"
 #include "infer/text_output.h"
@@ -25,6 +26,9 @@ struct Answer {
   std::vector<int> tokens;  // drawn; the last one is not in the cache yet
   std::optional<Sampler> sampler;
   std::optional<TextOutput> text;
+  std::optional<NgramDraft> draft;  // with speculation
+  std::vector<int> proposal;        // tokens that this step tries besides the last one
+  std::int64_t drafted = 0, accepted = 0;
   bool over = false;
 };
 

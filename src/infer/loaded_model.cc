@@ -1,18 +1,32 @@
 #include "infer/loaded_model.h"
 
+#include <filesystem>
+
+#include "formats/gguf.h"
+#include "nn/weights.h"
+
 namespace hadal {
 
-LoadedModel::LoadedModel(const ModelOptions& options)
-    : pool(options.threads),
-      exec(pool),
-      context{exec, saved, scratch, Precision::parse(options.weights), {}},
-      tokenizer(Tokenizer::load(options.model)),
-      model(load_model(exec, options.model, context.precision, false)) {
-  const TokenizerConfig& config = tokenizer.files().config;
-  if (!config.chat_template.empty())
-    chat_template.emplace(ChatTemplate::from_config(config, options.model + ": chat template"));
-  HADAL_CHECK(tokenizer.vocab_size() <= model.config().vocab_size, options.model, ": the tokenizer has ",
-              tokenizer.vocab_size(), " ids, the model only ", model.config().vocab_size);
+LoadedModel::LoadedModel(const LoadOptions& o)
+    : pool_(o.threads),
+      exec(pool_),
+      config(load_model_config(o.model)),
+      ctx{exec,
+          saved_,
+          scratch_,
+          Precision::for_inference(o.weights.starts_with("int") ? "bf16" : o.weights, config),
+          {}},
+      model(config, ctx.precision, /*train=*/false) {
+  load_weights(model, exec, o.model);
+  model.pack(exec, PackRecipe::parse(o.weights));
+  const std::filesystem::path path(o.model);
+  const bool gguf = path.extension() == ".gguf";
+  if (gguf ? GgufFile(path).metadata().contains("tokenizer.ggml.model")
+           : std::filesystem::exists(path / "tokenizer.json")) {
+    tokenizer_.emplace(Tokenizer::load(o.model));
+    HADAL_CHECK(tokenizer_->vocab_size() <= config.vocab_size, o.model, ": the tokenizer has ",
+                tokenizer_->vocab_size(), " tokens, config.json says vocab_size ", config.vocab_size);
+  }
 }
 
 }  // namespace hadal

@@ -1,41 +1,51 @@
 #pragma once
-// A model folder with all that answering needs.
-#include <memory>
+// A model folder, ready to answer.
 #include <optional>
-#include <string>
 
-#include "data/chat_template/chat_template.h"
 #include "data/tokenizer/tokenizer.h"
-#include "infer/engine.h"
-#include "nn/weights.h"
+#include "nn/model.h"
 
 namespace hadal {
 
-struct ModelOptions {
+struct LoadOptions {
   std::string model, weights = "bf16";
   int threads = 0;
   template <class V>
   void visit(V&& v) {
-    v("model", model, "model folder", {.required = true, .placeholder = "DIR"});
-    v("weights", weights, "precision to compute in", {.choices = {"f32", "bf16"}});
+    v("model", model, "model folder or GGUF file", {.required = true, .placeholder = "DIR"});
+    v("weights", weights,
+      "form of the weights: int8 and int4 in groups with a scale, int4-experts the rest in int8; fp8: E4M3 "
+      "activations, "
+      "as FP8 checkpoints are meant to run",
+      {.choices = {"f32", "bf16", "fp8", "int8", "int4", "int4-experts"}});
     v("threads", threads, "0: all CPUs");
   }
 };
 
-/// A model, its tokenizer and its chat template, loaded, with the threads and memory to run it.
-struct LoadedModel {
-  /// Throws Error when the folder is not whole. A folder without a chat template has none here.
-  explicit LoadedModel(const ModelOptions& options);
+/// Weights packed for inference, the tokenizer if the folder has one, and what kernels need. Not movable: the context
+/// refers to its neighbours.
+class LoadedModel {
+ public:
+  /// Throws Error when a file is missing or does not fit the config.
+  explicit LoadedModel(const LoadOptions& options);
   LoadedModel(const LoadedModel&) = delete;
   LoadedModel& operator=(const LoadedModel&) = delete;
 
-  ThreadPool pool;
+  /// nullptr when there is none.
+  const Tokenizer* tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
+
+ private:
+  ThreadPool pool_;
+  Arena saved_, scratch_;
+
+ public:
   Exec exec;
-  Arena saved, scratch;
-  Context context;
-  Tokenizer tokenizer;
-  std::optional<ChatTemplate> chat_template;
+  ModelConfig config;
+  Context ctx;
   Model model;
+
+ private:
+  std::optional<Tokenizer> tokenizer_;
 };
 
 }  // namespace hadal

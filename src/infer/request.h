@@ -37,6 +37,7 @@ enum class FinishReason : std::uint8_t { kNone, kStop, kLength, kCancelled, kErr
 
 struct Usage {
   std::int64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
+  std::int64_t drafted_tokens = 0, accepted_tokens = 0;  // of speculation
   double queue_seconds = 0, prefill_seconds = 0, decode_seconds = 0;
 };
 
@@ -68,6 +69,7 @@ struct Request {
   StopParams stop;
   int logprobs = -1;             // >= 0: logprob of each token, and so many of the likeliest
   bool prompt_logprobs = false;  // reported first: one event for each prompt token but the first, with choice -1
+  bool speculate = true;         // allow the engine's speculation; the answer is the same either way
   int priority = 0;              // higher goes first; among equals first come, first served
   TokenSink sink;
 };

@@ -39,7 +39,7 @@ class AttentionModule {
                         const Saved& saved) = 0;
   virtual void visit_params(const ParamVisitor& v) = 0;
   virtual void refresh(Exec& ex) = 0;
-  virtual void pack(Exec& ex) = 0;
+  virtual void pack(Exec& ex, PackAs as) = 0;
 };
 
 }  // namespace hadal

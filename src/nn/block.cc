@@ -104,12 +104,12 @@ void Block::visit_params(const ParamVisitor& v) {
     mlp_->visit_params(v);
 }
 
-void Block::pack(Exec& ex) {
-  attention_->pack(ex);
+void Block::pack(Exec& ex, const PackRecipe& recipe) {
+  attention_->pack(ex, recipe.attention);
   if (moe_)
-    moe_->pack(ex);
+    moe_->pack(ex, recipe);
   else
-    mlp_->pack(ex);
+    mlp_->pack(ex, recipe.dense);
 }
 
 void Block::refresh(Exec& ex) {

@@ -33,7 +33,7 @@ class Block {
   void visit_params(const ParamVisitor& v);
   void refresh(Exec& ex);
   /// For inference: Linear::pack of all layers.
-  void pack(Exec& ex);
+  void pack(Exec& ex, const PackRecipe& recipe);
 
   /// nullptr for a dense block.
   Moe* moe() { return moe_ ? &*moe_ : nullptr; }

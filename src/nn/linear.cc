@@ -31,6 +31,13 @@ Fp8 quantize_columns(Context& ctx, ConstView x, std::span<const index_t> offsets
 
 }  // namespace
 
+PackRecipe PackRecipe::parse(std::string_view name) {
+  if (name == "int8") return {DType::kI8, DType::kI8, DType::kI8, DType::kI8};
+  if (name == "int4") return {DType::kI4, DType::kI4, DType::kI4, DType::kI4};
+  if (name == "int4-experts") return {DType::kI8, DType::kI8, DType::kI4, DType::kI8};
+  return {};
+}
+
 Linear::Linear(std::vector<LinearPart> parts, index_t in, Precision precision, Options options)
     : parts_(std::move(parts)),
       options_(options),
@@ -56,9 +63,9 @@ kernels::Fp8Const Linear::quantized_weight() const {
   return {codes_.view(), scales_.view().as<float>()};
 }
 
-void Linear::pack(Exec& ex) {
+void Linear::pack(Exec& ex, PackAs as) {
   if (fp8_ || packed_) return;
-  packed_ = kernels::pack_weights(ex, weight_.view(), options_.num_matrices);
+  packed_ = kernels::pack_weights(ex, weight_.view(), options_.num_matrices, as.value_or(weight_.dtype()));
   weight_ = Tensor();
 }
 

@@ -17,6 +17,17 @@ struct LinearPart {
   index_t rows = 0;
 };
 
+/// kI8 or kI4; nothing: as the weights are.
+using PackAs = std::optional<DType>;
+
+/// The form that inference holds each class of weights in. The router stays in f32.
+struct PackRecipe {
+  PackAs attention, dense, experts, head;  // dense: also shared experts
+
+  /// "int8", "int4" (all of it), "int4-experts" (the rest int8); anything else: as the weights are.
+  static PackRecipe parse(std::string_view name);
+};
+
 /// y = x W^T + b over E stacked matrices [E * out, in] (E = 1: an ordinary layer; E > 1: experts, rows of x sorted by
 /// expert). In the fp8 recipe all three products multiply E4M3 operands (DeepSeek-V3 report 3.3).
 class Linear {
@@ -46,9 +57,9 @@ class Linear {
   /// dW += dy^T x, db += sum of dy. With ctx.deferred: later; dy, x and offsets must live until then.
   void backward_weight(Context& ctx, ConstView dy, ConstView x, std::span<const index_t> offsets = {});
 
-  /// Rearranges the weights for inference (kernels/packed_gemm.h) and gives up the order that everything but forward()
-  /// reads. Same results, bit for bit.
-  void pack(Exec& ex);
+  /// Rearranges the weights for inference (kernels/packed_gemm.h), as integers if asked, and gives up the order that
+  /// everything but forward() reads. As they are, the results stay the same, bit for bit.
+  void pack(Exec& ex, PackAs as = {});
 
   /// Brings derived forms of the weight (FP8 codes) up to date; after loading and after every optimizer step.
   void refresh(Exec& ex);

@@ -137,7 +137,7 @@ void Mla::multiply_by_head(Context& ctx, View y, ConstView x, std::span<const in
   }
 }
 
-void Mla::pack(Exec& ex) {
+void Mla::pack(Exec& ex, PackAs as) {
   const ConstView w_kv = kv_up_.weight();
   Tensor key(w_kv.dtype, heads_ * rank_, nope_), value(w_kv.dtype, heads_ * value_, rank_);
   for (index_t h = 0; h < heads_; ++h) {
@@ -145,10 +145,12 @@ void Mla::pack(Exec& ex) {
     transpose(key.view().slice_rows(h * rank_, rank_), w.slice_rows(0, nope_));
     copy_rows(value.view().slice_rows(h * value_, value_), w.slice_rows(nope_, value_));
   }
-  absorbed_key_ = kernels::pack_weights(ex, key.view(), heads_);
-  absorbed_value_ = kernels::pack_weights(ex, value.view(), heads_);
+  // Of integers only the finer ones: these matrices are small.
+  const DType halves = as ? DType::kI8 : w_kv.dtype;
+  absorbed_key_ = kernels::pack_weights(ex, key.view(), heads_, halves);
+  absorbed_value_ = kernels::pack_weights(ex, value.view(), heads_, halves);
   for (Linear* linear : {&down_, &q_up_, &kv_up_, &o_proj_})
-    if (linear->out() > 0) linear->pack(ex);
+    if (linear->out() > 0) linear->pack(ex, as);
 }
 
 /// Attention over projected keys and values of segments whose past is in the cache: every latent is projected up again.

@@ -57,9 +57,9 @@ void Mlp::visit_params(const ParamVisitor& v) {
   down_.visit_params(v);
 }
 
-void Mlp::pack(Exec& ex) {
-  gate_up_.pack(ex);
-  down_.pack(ex);
+void Mlp::pack(Exec& ex, PackAs as) {
+  gate_up_.pack(ex, as);
+  down_.pack(ex, as);
 }
 
 void Mlp::refresh(Exec& ex) {

@@ -26,8 +26,8 @@ class Mlp {
                 std::span<const index_t> offsets = {});
   void visit_params(const ParamVisitor& v);
   void refresh(Exec& ex);
-  /// For inference: Linear::pack of all layers.
-  void pack(Exec& ex);
+  /// For inference: Linear::pack of both layers.
+  void pack(Exec& ex, PackAs as);
 
  private:
   index_t intermediate_ = 0;

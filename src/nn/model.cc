@@ -125,8 +125,11 @@ void Model::forward(Context& ctx, View hidden_TD, std::span<const int> ids, Sequ
 }
 
 void Model::logits(Context& ctx, View logits_TV, ConstView hidden_TD) const {
+  const index_t rows[] = {0, hidden_TD.rows};
   if (head_)
     head_->forward(ctx, logits_TV, hidden_TD);
+  else if (tied_head_)
+    kernels::packed_gemm_nt(ctx.exec, logits_TV, hidden_TD, *tied_head_, rows);
   else
     kernels::gemm_nt(ctx.exec, logits_TV, hidden_TD, embedding_.view());
 }
@@ -156,10 +159,13 @@ void Model::mtp_logits(Context& ctx, View logits_TV, ConstView states_TD, std::s
   logits(ctx, logits_TV, normed);
 }
 
-void Model::pack(Exec& ex) {
-  for (Block& block : blocks_) block.pack(ex);
-  for (MtpModule& mtp : mtp_) mtp.pack(ex);
-  if (head_) head_->pack(ex);
+void Model::pack(Exec& ex, const PackRecipe& recipe) {
+  for (Block& block : blocks_) block.pack(ex, recipe);
+  for (MtpModule& mtp : mtp_) mtp.pack(ex, recipe);
+  if (head_)
+    head_->pack(ex, recipe.head);
+  else if (recipe.head)
+    tied_head_ = kernels::pack_weights(ex, embedding_.view(), 1, *recipe.head);
 }
 
 void Model::visit_params(const ParamVisitor& v) {

@@ -70,8 +70,8 @@ class Model {
   void init(std::uint64_t seed);
   /// Derived weights (FP8 codes) follow the parameters.
   void refresh(Exec& ex);
-  /// For inference only, from here on: rearranges all weights (Linear::pack). Results stay the same, bit for bit.
-  void pack(Exec& ex);
+  /// For inference only, from here on: rearranges all weights, as the recipe says (Linear::pack).
+  void pack(Exec& ex, const PackRecipe& recipe = {});
   /// MoE layers in order, MTP ones last.
   std::vector<Moe*> moe_layers();
   std::int64_t num_parameters();
@@ -92,6 +92,7 @@ class Model {
   std::vector<Block> blocks_;
   Norm norm_;
   std::optional<Linear> head_;
+  std::optional<kernels::PackedWeights> tied_head_;  // the embedding as integers, after pack()
   std::vector<MtpModule> mtp_;
 };
 

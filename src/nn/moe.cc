@@ -161,10 +161,10 @@ void Moe::visit_params(const ParamVisitor& v) {
   if (has_shared_) shared_.visit_params(v);
 }
 
-void Moe::pack(Exec& ex) {
+void Moe::pack(Exec& ex, const PackRecipe& recipe) {
   gate_.pack(ex);
-  experts_.pack(ex);
-  if (has_shared_) shared_.pack(ex);
+  experts_.pack(ex, recipe.experts);
+  if (has_shared_) shared_.pack(ex, recipe.dense);
 }
 
 void Moe::refresh(Exec& ex) {

@@ -41,7 +41,7 @@ class Moe {
   void visit_params(const ParamVisitor& v);
   void refresh(Exec& ex);
   /// For inference: Linear::pack of all layers.
-  void pack(Exec& ex);
+  void pack(Exec& ex, const PackRecipe& recipe);
 
   int num_experts() const { return num_experts_; }
   const kernels::RouterPolicy& policy() const { return policy_; }

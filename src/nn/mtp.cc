@@ -55,9 +55,9 @@ void MtpModule::visit_params(const ParamVisitor& v) {
   block_.visit_params(v);
 }
 
-void MtpModule::pack(Exec& ex) {
-  projection_.pack(ex);
-  block_.pack(ex);
+void MtpModule::pack(Exec& ex, const PackRecipe& recipe) {
+  projection_.pack(ex, recipe.dense);
+  block_.pack(ex, recipe);
 }
 
 void MtpModule::refresh(Exec& ex) {

@@ -35,7 +35,7 @@ class MtpModule {
   void visit_params(const ParamVisitor& v);
   void refresh(Exec& ex);
   /// For inference: Linear::pack of all layers.
-  void pack(Exec& ex);
+  void pack(Exec& ex, const PackRecipe& recipe);
   Moe* moe() { return block_.moe(); }
 
  private:

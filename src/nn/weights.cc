@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "kernels/elementwise.h"
 #include "kernels/fp8.h"
+#include "nn/gguf_weights.h"
 
 namespace hadal {
 namespace {
@@ -59,6 +60,7 @@ void dequantize(const View& value, ConstView codes, ConstView scales, const Fp8C
 }  // namespace
 
 void load_weights(Model& model, Exec& ex, const std::filesystem::path& folder) {
+  if (folder.extension() == ".gguf") return load_gguf_weights(model, ex, GgufFile(folder));
   const SafetensorsFolder files(folder);
   std::vector<std::string> problems;
   std::set<std::string> used;

@@ -8,10 +8,10 @@
 
 namespace hadal {
 
-/// Fills every parameter from a folder and converts it to the model's precision; block-FP8 weights are multiplied by
-/// their scales. Throws Error that lists every missing tensor, every tensor the model has no place for, and every wrong
-/// shape. Copies that checkpoints carry without need are accepted: the embedding and head of MTP layers, the head of
-/// tied models, rotary_emb.inv_freq. Calls model.refresh().
+/// Fills every parameter from a folder (or a GGUF file: nn/gguf_weights.h) and converts it to the model's precision;
+/// block-FP8 weights are multiplied by their scales. Throws Error that lists every missing tensor, every tensor the
+/// model has no place for, and every wrong shape. Copies that checkpoints carry without need are accepted: the
+/// embedding and head of MTP layers, the head of tied models, rotary_emb.inv_freq. Calls model.refresh().
 void load_weights(Model& model, Exec& ex, const std::filesystem::path& folder);
 
 /// What a checkpoint of `model` holds: matrices in `dtype`, the router's correction bias in f32, MTP layers with their

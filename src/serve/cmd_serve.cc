@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/log.h"
+#include "infer/chat_prompt.h"
 #include "infer/loaded_model.h"
 #include "serve/api.h"
 #include "serve/engine_source.h"
@@ -15,14 +16,14 @@ namespace hadal {
 namespace {
 
 struct ServeOptions {
-  ModelOptions model;
+  LoadOptions load;
   EngineOptions engine;
   HttpOptions http;
   std::string name, api_key_file, cors, reasoning_format = "deepseek";
   std::int64_t seed = -1;
   template <class V>
   void visit(V&& v) {
-    model.visit(v);
+    load.visit(v);
     v("name", name, "what the API calls the model; default: the name of its folder");
     v("api_key_file", api_key_file, "file with one key a line; requests must bring one of them",
       {.placeholder = "FILE"});
@@ -31,13 +32,13 @@ struct ServeOptions {
       {.choices = {"deepseek", "none"}});
     v("seed", seed, "of requests that bring none; -1: by the clock");
     http.visit(v);
-    engine.visit(v);
+    v.group("engine", engine, "how requests run beside each other");
   }
 };
 
 std::string name_of(const ServeOptions& o) {
   if (!o.name.empty()) return o.name;
-  const std::filesystem::path path = std::filesystem::weakly_canonical(o.model.model);
+  const std::filesystem::path path = std::filesystem::weakly_canonical(o.load.model);
   return path.filename().empty() ? path.parent_path().filename() : path.filename();
 }
 
@@ -71,12 +72,14 @@ int cmd_serve(Args args) {
     if (server.stopping()) api->drain();
     api->handle(request, exchange);
   });
-  LoadedModel loaded(o.model);
+  LoadedModel loaded(o.load);
+  HADAL_CHECK(loaded.tokenizer() != nullptr, "serve: ", o.load.model, " has no tokenizer");
+  const std::optional<ChatTemplate> chat_template = chat_template_of(*loaded.tokenizer(), o.load.model);
   EngineSource source(loaded, o.engine);
-  Api routes(source, loaded.tokenizer, loaded.chat_template ? &*loaded.chat_template : nullptr, api_opts);
+  Api routes(source, *loaded.tokenizer(), chat_template ? &*chat_template : nullptr, api_opts);
   api = &routes;
   log_info("cache of ", source.stats().cache_tokens_total, " tokens, context of ", source.context());
-  if (!loaded.chat_template) log_warning("the model has no chat template: only /v1/completions will answer");
+  if (!chat_template) log_warning("the model has no chat template: only /v1/completions will answer");
   if (!api_opts.loopback && api_opts.api_keys.empty())
     log_warning("everybody who reaches ", o.http.host, " may use the model: there is no --api-key-file");
   fmt::print("listening on http://{}:{}/\n", o.http.host, server.port());

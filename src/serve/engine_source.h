@@ -8,7 +8,7 @@ namespace hadal {
 class EngineSource final : public TokenSource {
  public:
   EngineSource(LoadedModel& loaded, const EngineOptions& options)
-      : engine_(loaded.context, loaded.model, &loaded.tokenizer, options), thread_(engine_) {}
+      : engine_(loaded.ctx, loaded.model, loaded.tokenizer(), options), thread_(engine_) {}
   std::uint64_t submit(Request request) override { return thread_.submit(std::move(request)); }
   void cancel(std::uint64_t request) override { thread_.cancel(request); }
   EngineStats stats() const override { return engine_.stats(); }

@@ -36,7 +36,7 @@ Storage::Storage(index_t bytes) : size_(bytes) {
   if (bytes == 0) return;
   std::byte* memory = nullptr;
   FreeStorage free;
-  if (bytes >= 4 * kHugePage) {
+  if (bytes >= kHugePage) {
     free.mapped = round_up(bytes, kHugePage);
     memory = map_huge(free.mapped);
   } else {

@@ -187,9 +187,9 @@ TEST(WordCounter, CountsEveryByteOnce) {
 TEST(WordCounter, ForgetsTheSameWordsOnAnyNumberOfThreads) {
   // Some frequent words among many rare ones, in more than one batch.
   std::vector<std::string> documents;
-  for (std::uint64_t d = 0; d < 3; ++d) {
+  for (std::uint64_t d = 0; d < 9; ++d) {
     std::string text;
-    for (std::uint64_t i = 0; text.size() < (std::size_t{6} << 20); ++i) {
+    for (std::uint64_t i = 0; text.size() < 30'000; ++i) {
       std::uint64_t bits = random_bits(d, Stream::kTest, i);
       text += bits % 4 == 0 ? " the" : bits % 4 == 1 ? " quick" : " ";
       if (bits % 4 > 1)
@@ -201,7 +201,7 @@ TEST(WordCounter, ForgetsTheSameWordsOnAnyNumberOfThreads) {
   std::vector<std::pair<std::string, std::uint64_t>> first;
   for (const int threads : {1, 3}) {
     ThreadPool pool(threads);
-    WordCounter counter(preset_splits("deepseek-v3"), 50'000);
+    WordCounter counter(preset_splits("deepseek-v3"), {.max_words = 1'000, .batch_bytes = 1 << 16});
     counter.add(pool, views);
     std::vector<std::pair<std::string, std::uint64_t>> words;
     std::uint64_t the = 0;
@@ -209,9 +209,9 @@ TEST(WordCounter, ForgetsTheSameWordsOnAnyNumberOfThreads) {
       words.emplace_back(word.bytes, word.count);
       if (word.bytes == " the") the = word.count;
     }
-    EXPECT_LT(words.size(), 1'000'000U);
-    EXPECT_GT(counter.forgotten(), 0U);
-    EXPECT_GT(the, 500'000U);
+    EXPECT_LT(words.size(), 10'000U);
+    EXPECT_GT(counter.forgotten(), 10'000U);
+    EXPECT_GT(the, 10'000U);
     if (first.empty()) {
       first = words;
     } else {

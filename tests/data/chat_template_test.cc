@@ -302,12 +302,21 @@ TEST(ChatTemplate, HostileTemplatesEndWithAnError) {
         "{{ 99999999999999999999 }}"}) {
     EXPECT_THROW(render_source(source, JsonObject(), small), Error) << source;
   }
-  // Nested too deeply for a recursive parser.
-  for (const char* piece : {"(", "[", "{{", "{% if 1 %}", "not ", "-", "a[", "f(", "{'a':"}) {
-    std::string source = std::string(piece).starts_with("{{") || std::string(piece).starts_with("{%") ? "" : "{{ ";
-    for (int i = 0; i < 100'000; ++i) source += piece;
-    EXPECT_THROW(render_source(source), Error) << piece;
+  // Nested too deeply for a recursive parser, and well-formed.
+  const auto repeated = [](const char* piece) {
+    std::string text;
+    for (int i = 0; i < 50'000; ++i) text += piece;
+    return text;
+  };
+  for (const auto& [open, close] :
+       {std::pair{"(", ")"}, std::pair{"[", "]"}, std::pair{"a[", "]"}, std::pair{"f(", ")"}, std::pair{"{1:", "}"},
+        std::pair{"not ", ""}, std::pair{"- ", ""}}) {
+    const std::string source = "{{ " + repeated(open) + "1" + repeated(close) + " }}";
+    EXPECT_EQ(error_of([&] { ChatTemplate::parse(source); }), "chat template:1: nested deeper than 150") << open;
   }
+  EXPECT_EQ(error_of([&] { ChatTemplate::parse(repeated("{% if 1 %}") + repeated("{% endif %}")); }),
+            "chat template: a template of 1050000 bytes, want at most 1048576");
+  EXPECT_EQ(error_of([&] { ChatTemplate::parse(repeated("{% if 1 %}")); }), "chat template:1: nested deeper than 150");
   std::string chain = "{{ 1";
   for (int i = 0; i < 50'000; ++i) chain += " + 1";
   EXPECT_THROW(render_source(chain + " }}"), Error);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <ctime>
+
 #include "base/error.h"
 #include "base/random.h"
 #include "base/utf8.h"
@@ -92,6 +94,47 @@ TEST(Splitter, VeryLongRunsThroughTheRegexEngine) {
       EXPECT_EQ(joined, text);
     }
   }
+}
+
+TEST(Splitter, NoInputTakesQuadraticTime) {
+  const auto cpu_seconds = [] {
+    timespec t{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+  };
+  for (const PreTokenizer& pre : pre_tokenizers()) {
+    const Splitter splitter(pre.splits);
+    Regex::Workspace workspace;
+    // Runs of one kind, alone and before something that ends them.
+    for (const char* unit : {"a", " ", "\U0001F680", "\u4E2D", "\n", "'", "7", "\u0301", " \t", "\x01"}) {
+      for (const char* last : {"", "7", "x", "\n", "\U0001F680"}) {
+        const auto seconds = [&](std::size_t bytes) {
+          std::string text;
+          while (text.size() < bytes) text += unit;
+          text += last;
+          std::size_t total = 0;
+          const double start = cpu_seconds();
+          splitter.split(text, workspace, [&](std::string_view piece) { total += piece.size(); });
+          EXPECT_EQ(total, text.size());
+          return cpu_seconds() - start;
+        };
+        // Sixteen times the text: quadratic work would take 256 times as long.
+        double growth = 1000;
+        for (int attempt = 0; attempt < 4 && growth >= 64; ++attempt) {
+          const double small = std::max(seconds(2'000), 2e-4);
+          growth = seconds(32'000) / small;
+        }
+        EXPECT_LT(growth, 64) << pre.name << ": " << unit << " before " << last;
+      }
+    }
+  }
+}
+
+TEST(Splitter, WhiteSpaceAtTheEnd) {
+  const Splitter splitter({"\\s+$"});
+  EXPECT_EQ(pieces_of(splitter, "a  b  "), (Pieces{"a  b", "  "}));
+  EXPECT_EQ(pieces_of(splitter, "a  \n b"), (Pieces{"a", "  ", "\n b"}));  // $ is the end of a line
+  EXPECT_EQ(pieces_of(splitter, " \n\n "), (Pieces{" \n\n "}));
 }
 
 TEST(Regex, RefusesWhatOtherEnginesReadDifferently) {

@@ -46,6 +46,28 @@ std::string small_file(std::string_view from = "", std::string_view to = "") {
   return text;
 }
 
+/// The name in formats/pre_tokenizers.h of a file with these splits, normalizer and settings of the model, and Llama
+/// 3's post-processor.
+std::string parse_and_name(const std::string& splits, const std::string& normalizer, const std::string& model) {
+  std::string text = small_file(
+      R"({"type": "Split", "pattern": {"Regex": "\\p{N}{1,3}"}, "behavior": "Isolated", "invert": false})", splits);
+  const auto replace = [&](std::string_view from, std::string_view to) {
+    text.replace(text.find(from), from.size(), to);
+  };
+  replace(R"("normalizer": null)", "\"normalizer\": " + normalizer);
+  replace(R"("byte_fallback": false)", model);
+  replace(R"("post_processor": )", R"("post_processor": {"type": "Sequence", "processors": [
+    {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true}, )");
+  const std::size_t decoder = text.find("\"decoder\"");
+  text.replace(text.rfind("}},", decoder), 3, "}}]},");
+  const TokenizerSpec spec = parse_tokenizer_json(text, "family.json");
+  EXPECT_EQ(spec.prefix_ids, std::vector<int>{258});
+  for (const PreTokenizer& pre : pre_tokenizers())
+    if (pre.splits == spec.splits && pre.normalize_nfc == spec.normalize_nfc && pre.ignore_merges == spec.ignore_merges)
+      return std::string(pre.name);
+  return "";
+}
+
 TEST(TokenizerJson, ReadsEveryPart) {
   const TokenizerSpec spec = parse_tokenizer_json(small_file(), "t.json");
   ASSERT_EQ(spec.vocab_size(), 259);
@@ -83,6 +105,51 @@ TEST(TokenizerJson, ALiteralPatternIsQuoted) {
   const TokenizerSpec spec =
       parse_tokenizer_json(small_file(R"({"Regex": "\\p{N}{1,3}"})", R"({"String": "a.b"})"), "t.json");
   EXPECT_EQ(spec.splits[0], "a\\.b");
+}
+
+TEST(TokenizerJson, TheShapesOfTheFamilies) {
+  // What differs between the files of DeepSeek LLM, Qwen2 and Llama 3, in their words.
+  const std::string llama = parse_and_name(
+      R"({"type": "Split", "pattern": {"Regex": "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}, "behavior": "Isolated", "invert": false})",
+      "null", R"("ignore_merges": true, "byte_fallback": false)");
+  EXPECT_EQ(llama, "llama-bpe");
+  const std::string qwen = parse_and_name(
+      R"({"type": "Split", "pattern": {"Regex": "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}, "behavior": "Isolated", "invert": false})",
+      R"({"type": "NFC"})", R"("ignore_merges": false, "byte_fallback": false)");
+  EXPECT_EQ(qwen, "qwen2");
+  const std::string coder = parse_and_name(
+      R"({"type": "Split", "pattern": {"Regex": "[\r\n]"}, "behavior": "Isolated", "invert": false},
+         {"type": "Split", "pattern": {"Regex": "\\s?\\p{L}+"}, "behavior": "Isolated", "invert": false},
+         {"type": "Split", "pattern": {"Regex": "\\s?\\p{P}+"}, "behavior": "Isolated", "invert": false},
+         {"type": "Split", "pattern": {"Regex": "[\u4E00-\u9FA5\u0800-\u4E00\uAC00-\uD7FF]+"}, "behavior": "Isolated", "invert": false},
+         {"type": "Digits", "individual_digits": true})",
+      R"({"type": "Sequence", "normalizers": []})", R"("byte_fallback": false)");
+  EXPECT_EQ(coder, "deepseek-coder");
+}
+
+TEST(TokenizerJson, FlagsOfAddedTokens) {
+  const TokenizerSpec spec =
+      parse_tokenizer_json(small_file("\"single_word\": false, \"lstrip\": false, \"rstrip\": false",
+                                      "\"single_word\": true, \"lstrip\": true, \"rstrip\": true"),
+                           "t.json");
+  const AddedToken& token = spec.added_tokens.at(0);
+  EXPECT_TRUE(token.single_word && token.lstrip && token.rstrip);
+  const TokenizerSpec again = parse_tokenizer_json(tokenizer_json(spec), "again.json");
+  EXPECT_TRUE(again.added_tokens.at(0).single_word && again.added_tokens.at(0).lstrip &&
+              again.added_tokens.at(0).rstrip);
+}
+
+TEST(TokenizerSpec, WhichAddedTokensAreText) {
+  const auto is_text = [](std::string content, bool special = false) {
+    return is_text_token({.content = std::move(content), .special = special});
+  };
+  EXPECT_TRUE(is_text("\u00FC"));
+  EXPECT_TRUE(is_text("    "));
+  EXPECT_TRUE(is_text("\n\n"));
+  EXPECT_FALSE(is_text("\u00FC", true));
+  EXPECT_FALSE(is_text("<think>"));
+  EXPECT_FALSE(is_text("ab"));
+  EXPECT_FALSE(is_text(""));
 }
 
 struct BadFile {

@@ -172,6 +172,35 @@ TEST(Engine, ReusesPrefixesWithoutChangingABit) {
   }
 }
 
+TEST(Engine, SpeculationChangesNoBit) {
+  std::int64_t accepted = 0, drafted = 0;
+  for (const ModelConfig& config : {small_v3(), small_qwen3()})
+    for (const char* recipe : {"f32", "bf16"}) {
+      Fixture f(config, recipe);
+      Engine plain(f.ctx, f.model, nullptr, {.max_batch = 4}),
+          guessing(f.ctx, f.model, nullptr, {.max_batch = 4, .speculation = "ngram"});
+      std::vector<Request> requests;
+      for (std::uint64_t i = 0; i < 6; ++i) {
+        Request r = request_of(i, 20 + 30 * static_cast<int>(i), 120);
+        // What repeats itself can be guessed.
+        for (std::size_t k = 5; k < r.prompt.size(); ++k) r.prompt[k] = r.prompt[k % 5];
+        r.sampling.temperature = i % 2 == 0 ? 0 : 0.3;
+        r.stop.ignore_eos = i % 3 == 0;
+        requests.push_back(r);
+      }
+      const auto want = run(plain, requests), got = run(guessing, requests);
+      ASSERT_EQ(want.size(), got.size());
+      for (const auto& [key, outcome] : want) {
+        EXPECT_TRUE(outcome == got.at(key)) << recipe << " request " << key.first;
+        accepted += got.at(key).usage.accepted_tokens, drafted += got.at(key).usage.drafted_tokens;
+        EXPECT_EQ(outcome.usage.drafted_tokens, 0);
+      }
+      EXPECT_LE(guessing.stats().steps, plain.stats().steps);
+    }
+  EXPECT_GT(accepted, 100);
+  EXPECT_GT(drafted, accepted) << "nothing was ever guessed wrong: the case tests little";
+}
+
 TEST(Engine, SeveralAnswersShareAPrompt) {
   Fixture f(small_v3());
   Engine engine(f.ctx, f.model, nullptr, {});

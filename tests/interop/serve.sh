@@ -17,15 +17,15 @@ if [ "$check" = page ]; then
   [ "$(node -p 'typeof WebSocket === "function" || process.allowedNodeEnvironmentFlags.has("--experimental-websocket")')" = true ] ||
     skip "this node has no WebSocket"
 fi
-mkdir -p "$folder"
-cp "$here"/package.json "$here"/package-lock.json "$here"/*.mjs "$folder"
-cd "$folder"
-if [ "$check" = openai ] && [ ! -d node_modules/openai ]; then
-  command -v npm >/dev/null || skip "no npm"
-  npm ci --no-audit --no-fund >npm.log 2>&1 || { tail -n 3 npm.log && skip "npm could not install openai"; }
+if [ "$check" = openai ]; then
+  source "$here/npm_packages.sh"
+  npm_packages "$folder"
+else
+  mkdir -p "$folder"
+  cd "$folder"
 fi
 "$here"/model.sh "$program" "$PWD/model"
-"$program" serve --model model --port 0 --threads 1 --context 4096 --cors http://a.example >"serve-$check.log" 2>&1 &
+"$program" serve --model model --port 0 --threads 1 --engine.context 4096 --cors http://a.example >"serve-$check.log" 2>&1 &
 server=$!
 trap 'kill $server 2>/dev/null || true' EXIT
 for _ in $(seq 300); do
@@ -36,7 +36,7 @@ done
 [ -n "$url" ] || { cat "serve-$check.log" && exit 1; }
 case $check in
   openai) node openai.mjs "$url" ;;
-  page) node $(node -p 'typeof WebSocket === "function" ? "" : "--experimental-websocket"') page.mjs "$url" "$chromium" ;;
+  page) node $(node -p 'typeof WebSocket === "function" ? "" : "--experimental-websocket"') "$here/page.mjs" "$url" "$chromium" ;;
 esac
 # The server ends by itself when it is told to.
 kill -TERM $server

@@ -40,7 +40,7 @@ function randomText(random) {
 }
 
 const random = makeRandom(7);
-const texts = [...sentences, ...Array.from({ length: 2000 }, () => randomText(random)), "", " ", "\n", "<think>", "a<｜User｜>b<|EOT|>"];
+const texts = [...sentences, ...Array.from({ length: 2000 }, () => randomText(random)), "", " ", "\n", "<think>", "a<｜User｜>b<|EOT|>", " <|x|> y", "I'LL say: 'tis it'S"];
 const headers = readdirSync(join(repository, "src"), { recursive: true }).filter((name) => name.endsWith(".h")).sort();
 const code = headers.map((name) => readFileSync(join(repository, "src", name), "utf8"));
 const corpus = [...code, ...Array.from({ length: 40 }, (_, i) => sentences.map((s, j) => (i + j) % 3 ? s : s + " " + sentences[(i + j) % sentences.length]).join("\n"))];
@@ -60,7 +60,8 @@ function compare(name, folder) {
   input.forEach((text, i) => {
     const wanted = theirs.encode(text, { add_special_tokens: false }).ids;
     tokens += wanted.length;
-    if (JSON.stringify(wanted) === JSON.stringify(ids[i]) && decoded[i] === text) return;
+    // Qwen2's preset brings text to NFC first.
+    if (JSON.stringify(wanted) === JSON.stringify(ids[i]) && decoded[i] === (name.endsWith("qwen2") ? text.normalize("NFC") : text)) return;
     if (different++ < 5) console.log(`${name}: ${JSON.stringify(text.slice(0, 200))}\n  ours   ${ids[i]}\n  theirs ${wanted}\n  decoded ${JSON.stringify(decoded[i].slice(0, 200))}`);
   });
   // DeepSeek's file leaves BOS to the Python class, which the package does not imitate.
@@ -72,9 +73,11 @@ function compare(name, folder) {
 }
 
 let different = 0;
-for (const options of [["--vocab-size", "1200"], ["--vocab-size", "4000", "--no-digit-merges"], ["--vocab-size", "1500", "--preset", "gpt-2"]]) {
+const presets = ["deepseek-llm", "deepseek-coder", "qwen2", "deepseek-r1-qwen", "llama-bpe", "gpt-2"].map((preset) => ["--vocab-size", "1500", "--preset", preset]);
+for (const options of [["--vocab-size", "1200"], ["--vocab-size", "4000", "--no-digit-merges"], ...presets,
+  ["--vocab-size", "1000", "--regex", "\\p{Lu}?\\p{Ll}+|\\p{N}{1,2}|[^\\p{L}\\p{N}]", "--special", "<|x|>"]]) {
   const name = options.join(" ").replaceAll("--", "");
-  const folder = join("work", name.replaceAll(" ", "_"));
+  const folder = join("work", name.replaceAll(/[^a-z0-9-]+/g, "_"));
   hadal("train", "--input", "work/corpus.jsonl", "--out", folder, ...options);
   different += compare(name, folder);
 }

@@ -136,6 +136,66 @@ TEST(Gemm, ReferenceByHand) {
   EXPECT_EQ(dw, (std::vector<double>{90, 86, 82, 156, 173, 190}));
 }
 
+TEST(IntGemm, IsTheSumOfTheCodes) {
+  ThreadPool pool(2), one(1);
+  Exec ref(pool, Isa::kReference);
+  for (const DType as : {DType::kI8, DType::kI4})
+    for (const DType dtype : {DType::kF32, DType::kBF16})
+      for (const DType result : {DType::kF32, DType::kBF16})
+        for (const index_t out : {1, 31, 64, 97})
+          for (const index_t in : {1, 32, 33, 100, 192}) {
+            Case c{.out = out, .in = in, .offsets = {0, 3, 3, 16}, .operand = dtype, .result = result};
+            c.write = out % 2 == 0 ? Write::kAdd : Write::kAssign;
+            SCOPED_TRACE(describe(c) + " as " + std::string(dtype_name(as)));
+            Operands want(c);
+            kernels::packed_gemm_nt(ref, want.out.view, want.a.view,
+                                    kernels::pack_weights(ref, want.b.view, c.experts(), as), c.offsets, c.write);
+            for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
+              if (isa > best_isa()) continue;
+              Exec ex(pool, isa), single(one, isa);
+              Operands got(c), again(c);
+              const kernels::PackedWeights packed = kernels::pack_weights(ex, got.b.view, c.experts(), as);
+              kernels::packed_gemm_nt(ex, got.out.view, got.a.view, packed, c.offsets, c.write);
+              for (std::size_t e = 0; e + 1 < c.offsets.size(); ++e)  // expert by expert, the rows in two parts
+                for (const index_t half : {0, 1}) {
+                  const index_t middle = (c.offsets[e] + c.offsets[e + 1]) / 2;
+                  std::vector<index_t> part(c.offsets.size(), half == 0 ? c.offsets[e] : middle);
+                  for (std::size_t i = e + 1; i < part.size(); ++i) part[i] = half == 0 ? middle : c.offsets[e + 1];
+                  kernels::packed_gemm_nt(single, again.out.view, again.a.view, packed, part, c.write);
+                }
+              ASSERT_TRUE(same_bytes(got, again)) << isa_name(isa) << ": a row depends on others";
+              const ConstView w = want.out.tensor.view(), g = got.out.tensor.view();
+              for (index_t r = 0; r < w.rows; ++r)
+                for (index_t col = 0; col < w.cols; ++col) {
+                  const double a = get(w, r, col), b = get(g, r, col);
+                  if (std::isnan(a) && std::isnan(b)) continue;
+                  ASSERT_LE(std::fabs(a - b), tolerance(c, in, a)) << isa_name(isa) << " at " << r << ", " << col;
+                }
+            }
+          }
+}
+
+TEST(IntGemm, CodesAreCloseToTheWeights) {
+  ThreadPool pool(2);
+  Exec ex(pool);
+  const Case c{.out = 96, .in = 640, .offsets = {0, 20}};
+  Operands exact(c);
+  grouped_gemm_nt(ex, exact.out.view, exact.a.view, exact.b.view, c.offsets);
+  for (const auto& [as, most] : {std::pair{DType::kI8, 0.01}, {DType::kI4, 0.08}}) {
+    Operands rounded(c);
+    kernels::packed_gemm_nt(ex, rounded.out.view, rounded.a.view, kernels::pack_weights(ex, rounded.b.view, 1, as),
+                            c.offsets);
+    double difference = 0, norm = 0;
+    for (index_t r = 0; r < 20; ++r)
+      for (index_t f = 0; f < 96; ++f) {
+        difference += std::pow(get(exact.out.view, r, f) - get(rounded.out.view, r, f), 2);
+        norm += std::pow(get(exact.out.view, r, f), 2);
+      }
+    EXPECT_LT(std::sqrt(difference / norm), most) << dtype_name(as);
+    EXPECT_GT(difference, 0);
+  }
+}
+
 TEST(Gemm, PackedWeightsGiveTheSameBits) {
   ThreadPool pool(2);
   for (const Isa isa : {Isa::kReference, Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {

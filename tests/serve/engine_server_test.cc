@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "http_client.h"
+#include "infer/chat_prompt.h"
 #include "serve/engine_source.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
@@ -17,9 +18,10 @@ class EngineServer : public testing::Test {
  protected:
   void SetUp() override {
     write_tiny_model(folder_.path());
-    loaded_.emplace(ModelOptions{.model = folder_.path().string(), .weights = "f32", .threads = 1});
+    loaded_.emplace(LoadOptions{.model = folder_.path().string(), .weights = "f32", .threads = 1});
     source_.emplace(*loaded_, EngineOptions{.max_batch = 8, .prefill_chunk = 16});
-    api_.emplace(*source_, loaded_->tokenizer, &*loaded_->chat_template, ApiOptions{.model = "tiny"});
+    template_ = chat_template_of(*loaded_->tokenizer(), "tiny");
+    api_.emplace(*source_, *loaded_->tokenizer(), &template_.value(), ApiOptions{.model = "tiny"});
     server_.emplace(HttpOptions{.port = 0},
                     [this](const HttpRequest& request, const std::shared_ptr<Exchange>& exchange) {
                       api_->handle(request, exchange);
@@ -40,6 +42,7 @@ class EngineServer : public testing::Test {
   TempDir folder_;
   std::optional<HttpServer> server_;  // outlives the engine, which holds exchanges
   std::optional<LoadedModel> loaded_;
+  std::optional<ChatTemplate> template_;
   std::optional<EngineSource> source_;
   std::optional<Api> api_;
   std::thread thread_;

@@ -58,10 +58,25 @@ void dense_row(Exec& ex, const GemmBenchOptions& o, Form form, DType dtype, inde
             o.json);
 }
 
-/// Decoding: few rows, weights from memory. Copies of the weights take turns, so that no cache holds them.
-void decode_row(Exec& ex, const GemmBenchOptions& o, bool packed, index_t m, index_t k, index_t n) {
-  const std::string name = fmt::format("decode-{}/m={},k={},n={}/bf16/{}/t={}", packed ? "packed" : "nt", m, k, n,
+/// A product with packed weights in one of their forms.
+void packed_row(Exec& ex, const GemmBenchOptions& o, DType as, index_t m, index_t k, index_t n) {
+  const std::string name = fmt::format("gemm-packed/m={},k={},n={}/{}/{}/t={}", m, k, n, dtype_name(as),
                                        isa_name(ex.isa), ex.pool.num_threads());
+  if (name.find(o.filter) == std::string::npos) return;
+  const Tensor x = random_tensor(DType::kBF16, m, k, 1);
+  Tensor w = random_tensor(DType::kBF16, n, k, 2), y(DType::kBF16, m, n);
+  const kernels::PackedWeights packed = kernels::pack_weights(ex, w.view(), 1, as);
+  const index_t offsets[] = {0, m};
+  print_row(bench_compute(ex, name, 2.0 * static_cast<double>(m) * static_cast<double>(k) * static_cast<double>(n),
+                          kernels::is_int(as) ? kernels::RoofKind::kI8 : kernels::RoofKind::kBF16,
+                          [&] { kernels::packed_gemm_nt(ex, y.view(), x.view(), packed, offsets); }),
+            o.json);
+}
+
+/// Decoding: few rows, weights from memory. Copies of the weights take turns, so that no cache holds them.
+void decode_row(Exec& ex, const GemmBenchOptions& o, bool packed, DType as, index_t m, index_t k, index_t n) {
+  const std::string name = fmt::format("decode-{}/m={},k={},n={}/{}/{}/t={}", packed ? "packed" : "nt", m, k, n,
+                                       dtype_name(as), isa_name(ex.isa), ex.pool.num_threads());
   if (name.find(o.filter) == std::string::npos) return;
   const index_t bytes = 2 * k * n, copies = (index_t{192} << 20) / bytes + 1;
   const Tensor x = random_tensor(DType::kBF16, m, k, 1), w(DType::kBF16, copies * n, k);
@@ -69,9 +84,10 @@ void decode_row(Exec& ex, const GemmBenchOptions& o, bool packed, index_t m, ind
   index_t copy = 0;
   std::vector<kernels::PackedWeights> packed_w;
   for (index_t i = 0; packed && i < copies; ++i)
-    packed_w.push_back(kernels::pack_weights(ex, w.view().slice_rows(i * n, n)));
+    packed_w.push_back(kernels::pack_weights(ex, w.view().slice_rows(i * n, n), 1, as));
   const index_t offsets[] = {0, m};
-  print_row(bench_bandwidth(ex, name, static_cast<double>(bytes),
+  const index_t read = packed ? packed_w[0].data.size() : bytes;
+  print_row(bench_bandwidth(ex, name, static_cast<double>(read),
                             [&] {
                               const auto i = static_cast<std::size_t>(copy);
                               if (packed)
@@ -163,8 +179,12 @@ int bench_gemm(Args args) {
     dense_row(ex, o, Form::kTn, DType::kBF16, s.m, s.k, s.n);
   for (const Form form : {Form::kPacked, Form::kNt, Form::kNn, Form::kTn})
     for (const index_t slots : {512, 2048, 16384}) expert_row(ex, o, form, slots);
-  for (const bool packed : {true, false})
-    for (const index_t m : {1, 4, 8, 16}) decode_row(ex, o, packed, m, 2048, 2048);
+  for (const DType as : {DType::kBF16, DType::kI8, DType::kI4}) {
+    packed_row(ex, o, as, 2048, 2048, 2048);
+    packed_row(ex, o, as, 512, 1024, 2048);
+    for (const index_t m : {1, 4, 8, 16}) decode_row(ex, o, true, as, m, 2048, 2048);
+  }
+  for (const index_t m : {1, 4, 8, 16}) decode_row(ex, o, false, DType::kBF16, m, 2048, 2048);
   fp8_row(ex, o, 2048, 2048, 2048);
   return 0;
 }

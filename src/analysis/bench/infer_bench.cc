@@ -23,7 +23,7 @@ struct InferBenchOptions {
   void visit(V&& v) {
     v("config", config, "config.json of a model, which gets random weights", {.placeholder = "FILE"});
     v("model", model, "or a model folder", {.placeholder = "DIR"});
-    v("weights", weights, "precision of the weights", {.choices = {"f32", "bf16"}});
+    v("weights", weights, "precision of the weights", {.choices = {"f32", "bf16", "int8", "int4", "int4-experts"}});
     v("threads", threads, "0: all CPUs");
     v("repeats", repeats, "the median of so many is told");
     v("json", json, "one JSON object per row");
@@ -88,11 +88,12 @@ struct Subject {
   ModelConfig config;
   Model model;
   std::string name;
+  double bits_per_weight = 16;  // of the experts
 
   explicit Subject(const InferBenchOptions& o)
       : pool(o.threads),
         exec(pool),
-        ctx{exec, saved, scratch, Precision::parse(o.weights), {}},
+        ctx{exec, saved, scratch, Precision::parse(o.weights == "f32" ? "f32" : "bf16"), {}},
         config(load(o)),
         model(config, ctx.precision, false),
         name(std::filesystem::path(o.model.empty() ? o.config : o.model).stem().string()) {
@@ -100,7 +101,8 @@ struct Subject {
       fill_random(exec, model);
     else
       load_weights(model, exec, o.model);
-    model.pack(exec);
+    model.pack(exec, PackRecipe::parse(o.weights));
+    bits_per_weight = o.weights == "f32" ? 32 : o.weights == "int8" ? 8.25 : o.weights == "bf16" ? 16 : 4.5;
   }
   static ModelConfig load(const InferBenchOptions& o) {
     HADAL_CHECK(o.config.empty() != o.model.empty(), "bench: give one of --config and --model");
@@ -115,7 +117,7 @@ struct Subject {
   double active_bytes() const {
     const double embedding = static_cast<double>(config.vocab_size) * config.hidden_size;
     return (static_cast<double>(count_parameters(config).active) - (config.tie_word_embeddings ? 0 : embedding)) *
-           static_cast<double>(bytes_of(ctx.precision.compute, 1));
+           bits_per_weight / 8;
   }
   /// One pass over the slices and the logits of each slice's last token.
   void run(std::span<const int> ids, KvCache& cache, std::span<const SequenceSlice> slices) {
@@ -219,7 +221,9 @@ int bench_prefill(Args args) {
     };
     prompt();
     std::vector<double> roofs;
-    const auto kind = o.weights == "f32" ? kernels::RoofKind::kF32 : kernels::RoofKind::kBF16;
+    const auto kind = o.weights == "f32"    ? kernels::RoofKind::kF32
+                      : o.weights == "bf16" ? kernels::RoofKind::kBF16
+                                            : kernels::RoofKind::kI8;
     const double seconds =
         median_seconds(o.repeats, prompt, [&] { roofs.push_back(kernels::measure_roof(s.exec, kind)); });
     std::sort(roofs.begin(), roofs.end());

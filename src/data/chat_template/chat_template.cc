@@ -154,7 +154,8 @@ bool ChatTemplate::wants_argument_objects() const {
                     JsonObject{{"role", "assistant"}, {"content", content}, {"tool_calls", JsonArray{call}}}};
       try {
         return render(messages).text;
-      } catch (const Error&) {  // the answer for this shape: the template does not take it
+      } catch (const Error&) {  // the template does not take this shape
+        continue;
       }
     }
     return std::string();

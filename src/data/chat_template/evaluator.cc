@@ -205,8 +205,8 @@ Value Evaluator::call_macro(const Function& f, const CallArgs& args) {
         given = true;
         ++named;
       }
-    if (!given && fallback != nullptr) value = eval(*fallback, variables);
     variables.set(name, value);
+    if (!given && fallback != nullptr) variables.set(name, eval(*fallback, variables));
   }
   HADAL_CHECK(named == args.keywords.size(), "macro ", f.name, ": has no argument \"",
               args.keywords.empty() ? "" : args.keywords.back().first, "\"");

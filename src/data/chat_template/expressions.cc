@@ -141,7 +141,7 @@ Value Evaluator::eval_slice(const Expr& e, Scope& scope) {
     heap_.charge(object.text().size() * sizeof(std::size_t));
     return heap_.string(slice(object.text(), parts[0], parts[1], step));
   }
-  HADAL_CHECK(object.is(Kind::kList), "a value of type ", kind_name(object), " cannot be sliced");
+  if (!object.is(Kind::kList)) return {};
   const List& list = object.list();
   std::vector<Value> items;
   for (const std::size_t i : slice_indexes(list.items.size(), parts[0], parts[1], step)) items.push_back(list.items[i]);

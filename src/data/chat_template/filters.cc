@@ -83,6 +83,7 @@ std::optional<double> to_float(const Value& v) {
 
 Value to_int(Runtime&, const Value& v, const CallArgs& args) {
   const BoundArgs a("int", args, {"default", "base"});
+  HADAL_CHECK(!v.is(Kind::kUndefined), "int: the value is undefined");
   if (v.is_integer()) return Value::integer(v.as_int());
   if (v.is(Kind::kString)) {
     const std::string text = number_text(v);
@@ -92,12 +93,14 @@ Value to_int(Runtime&, const Value& v, const CallArgs& args) {
     if (problem == std::errc() && end == text.data() + text.size()) return Value::integer(i);
   }
   const std::optional<double> d = to_float(v);
-  if (d && std::abs(*d) < 0x1p62) return Value::integer(static_cast<std::int64_t>(*d));
+  HADAL_CHECK(!d || std::abs(*d) < 0x1p63, "int: ", float_repr(*d), " does not fit into 64 bits");
+  if (d) return Value::integer(static_cast<std::int64_t>(*d));
   return a.has(0) ? a[0] : Value::integer(0);
 }
 
 Value float_filter(Runtime&, const Value& v, const CallArgs& args) {
   const BoundArgs a("float", args, {"default"});
+  HADAL_CHECK(!v.is(Kind::kUndefined), "float: the value is undefined");
   if (const std::optional<double> d = to_float(v)) return Value::floating(*d);
   return a.has(0) ? a[0] : Value::floating(0);
 }
@@ -114,6 +117,7 @@ Value round_filter(Runtime&, const Value& v, const CallArgs& args) {
   const BoundArgs a("round", args, {"precision", "method"});
   HADAL_CHECK(v.is_number(), "round: a value of type ", kind_name(v), " is no number");
   const std::string method = a.string(1, "common");
+  if (method == "common" && v.is_integer() && a.integer(0, 0) >= 0) return Value::integer(v.as_int());
   const double scale = std::pow(10.0, static_cast<double>(std::clamp<std::int64_t>(a.integer(0, 0), -15, 15)));
   const double x = v.as_float() * scale;
   HADAL_CHECK(method == "common" || method == "ceil" || method == "floor", "round: method ", method);
@@ -125,11 +129,12 @@ Value round_filter(Runtime&, const Value& v, const CallArgs& args) {
 
 Value indent(Runtime& rt, const Value& v, const CallArgs& args) {
   const BoundArgs a("indent", args, {"width", "first", "blank"});
+  HADAL_CHECK(v.is(Kind::kString), "indent: a value of type ", kind_name(v), " is no string");
   const std::string width =
       a.has(0) && a[0].is(Kind::kString)
           ? a[0].text().bytes()
           : std::string(static_cast<std::size_t>(std::clamp<std::int64_t>(a.integer(0, 4), 0, 256)), ' ');
-  const Text text = to_text(v);
+  const Text& text = v.text();
   const auto breaks = static_cast<std::size_t>(std::count(text.view().begin(), text.view().end(), '\n')) + 1;
   rt.heap.charge(breaks * (width.size() + sizeof(Text)));
   Text out;
@@ -186,7 +191,7 @@ const FilterTable& value_filters() {
       {"lower", changed<lower>},
       {"replace", replace_value},
       {"round", round_filter},
-      {"safe", [](Runtime&, const Value& v, const CallArgs&) { return v; }},
+      {"safe", [](Runtime& rt, const Value& v, const CallArgs&) { return rt.heap.string(to_text(v)); }},
       {"string", [](Runtime& rt, const Value& v, const CallArgs&) { return rt.heap.string(to_text(v)); }},
       {"title", changed<title_words>},
       {"tojson", tojson},
@@ -195,8 +200,8 @@ const FilterTable& value_filters() {
       {"wordcount",
        [](Runtime& rt, const Value& v, const CallArgs&) {
          const Text text = to_text(v);
-         rt.heap.charge(text.size() / 2 * sizeof(Text));
-         return Value::integer(static_cast<std::int64_t>(split(text, std::nullopt, kNoLimit, false).size()));
+         rt.heap.step(static_cast<std::int64_t>(text.size() / 64));
+         return Value::integer(count_words(text.view()));
        }},
   };
   return kTable;

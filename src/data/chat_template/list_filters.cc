@@ -35,8 +35,13 @@ Value items_filter(Runtime& rt, const Value& v, const CallArgs& args) {
   return dict_items(rt, v);
 }
 
+/// The items; none of anything that counts as false, as Jinja's map and select have it.
+std::vector<Value> items_if_true(Runtime& rt, const Value& v) {
+  return truth(v) ? items_of(rt, v) : std::vector<Value>();
+}
+
 Value map_filter(Runtime& rt, const Value& v, const CallArgs& args) {
-  std::vector<Value> items = items_of(rt, v);
+  std::vector<Value> items = items_if_true(rt, v);
   if (args.positional.empty()) {
     const BoundArgs a("map", args, {"attribute", "default"});
     for (Value& item : items) {
@@ -64,7 +69,7 @@ Value select(Runtime& rt, const Value& v, const CallArgs& args) {
     rest.positional.assign(args.positional.begin() + static_cast<std::ptrdiff_t>(at) + 1, args.positional.end());
   }
   std::vector<Value> kept;
-  for (const Value& item : items_of(rt, v)) {
+  for (const Value& item : items_if_true(rt, v)) {
     const Value tested = kAttribute ? get_path(rt, item, args.positional[0]) : item;
     if ((test.empty() ? truth(tested) : apply_test(rt, test, tested, rest)) == kKeep) kept.push_back(item);
   }
@@ -89,6 +94,7 @@ Value sorted(Runtime& rt, std::vector<std::pair<Value, Value>> keyed, bool rever
   rt.heap.charge(keyed.size() * 64);
   std::stable_sort(keyed.begin(), keyed.end(), [&](const auto& a, const auto& b) {
     rt.heap.step();
+    if (equal(a.first, b.first)) return false;
     const std::optional<int> order = compare(a.first, b.first);
     HADAL_CHECK(order.has_value(), "sort: values of type ", kind_name(a.first), " and ", kind_name(b.first),
                 " have no order");

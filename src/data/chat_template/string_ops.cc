@@ -219,6 +219,20 @@ std::vector<std::size_t> slice_indexes(std::size_t size, std::optional<std::int6
   return result;
 }
 
+std::int64_t count_words(std::string_view text) {
+  std::int64_t words = 0;
+  bool inside = false;
+  for (const char *p = text.data(), *end = p + text.size(); p < end;) {
+    const CodePoint c = decode_utf8(p, end);
+    const auto length = static_cast<std::size_t>(std::max(c.length, 1));
+    const bool word = c.value == '_' || all_of_class({p, length}, CharacterClass::kAlnum);
+    if (word && !inside) ++words;
+    inside = word;
+    p += length;
+  }
+  return words;
+}
+
 bool all_of_class(std::string_view text, CharacterClass wanted) {
   bool cased = false;
   for (const char *p = text.data(), *end = p + text.size(); p < end;) {

@@ -29,6 +29,8 @@ std::vector<Text> split(const Text& text, const std::optional<std::string>& sepa
 std::vector<Text> split_lines(const Text& text, bool keep_ends);
 /// text[start:stop:step] over code points, missing parts as in Python. step is not 0.
 Text slice(const Text& text, std::optional<std::int64_t> start, std::optional<std::int64_t> stop, std::int64_t step);
+/// Stretches of letters, digits and underscores.
+std::int64_t count_words(std::string_view text);
 /// What is_letter etc. say of all characters of a text that is not empty.
 enum class CharacterClass : std::uint8_t { kAlpha, kDigit, kAlnum, kSpace, kLower, kUpper };
 bool all_of_class(std::string_view text, CharacterClass wanted);

@@ -97,43 +97,36 @@ Text string_repr(const Text& text) {
   return out;
 }
 
-void check_printed(const Text& text) {
-  HADAL_CHECK(text.size() <= kMaxPrinted, "a value of the template takes more than ", kMaxPrinted, " bytes to print");
-}
-
-Text repr_at(const Value& v, int depth) {
+void append_repr(Text& out, const Value& v, int depth) {
   check_depth(depth);
+  HADAL_CHECK(out.size() <= kMaxPrinted, "a value of the template takes more than ", kMaxPrinted, " bytes to print");
   switch (v.kind()) {
     case Kind::kUndefined:
-      return Text("Undefined");
+      return out.append("Undefined", kTemplateOrigin);
     case Kind::kString:
-      return string_repr(v.text());
+      return out.append(string_repr(v.text()));
     case Kind::kList: {
       const List& list = v.list();
-      Text out(list.tuple ? "(" : "[", list.origin);
+      out.append(list.tuple ? "(" : "[", list.origin);
       for (std::size_t i = 0; i < list.items.size(); ++i) {
         if (i > 0) out.append(", ", list.origin);
-        out.append(repr_at(list.items[i], depth + 1));
-        check_printed(out);
+        append_repr(out, list.items[i], depth + 1);
       }
-      out.append(list.tuple ? list.items.size() == 1 ? ",)" : ")" : "]", list.origin);
-      return out;
+      return out.append(list.tuple ? list.items.size() == 1 ? ",)" : ")" : "]", list.origin);
     }
     case Kind::kDict: {
       const Dict& dict = v.dict();
-      Text out("{", dict.origin);
+      out.append("{", dict.origin);
       for (std::size_t i = 0; i < dict.entries.size(); ++i) {
         if (i > 0) out.append(", ", dict.origin);
-        out.append(repr_at(dict.entries[i].first, depth + 1));
+        append_repr(out, dict.entries[i].first, depth + 1);
         out.append(": ", dict.origin);
-        out.append(repr_at(dict.entries[i].second, depth + 1));
-        check_printed(out);
+        append_repr(out, dict.entries[i].second, depth + 1);
       }
-      out.append("}", dict.origin);
-      return out;
+      return out.append("}", dict.origin);
     }
     default:
-      return to_text(v);
+      return out.append(to_text(v));
   }
 }
 
@@ -237,7 +230,9 @@ Text to_text(const Value& v) {
 }
 
 Text to_repr(const Value& v) {
-  return repr_at(v, 0);
+  Text out;
+  append_repr(out, v, 0);
+  return out;
 }
 
 }  // namespace hadal::jinja

@@ -1,7 +1,5 @@
 #include "data/corpus/prepare.h"
 
-#include <xxhash.h>
-
 #include <optional>
 #include <unordered_set>
 
@@ -9,6 +7,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "base/progress.h"
+#include "data/corpus/content_hash.h"
 #include "data/corpus/text_reader.h"
 #include "data/tokenizer/presets.h"
 #include "formats/tokenizer_json.h"
@@ -20,28 +19,6 @@ namespace fs = std::filesystem;
 
 // Part of the cache key: to be raised whenever the same inputs give another result.
 constexpr int kPrepareVersion = 1;
-
-/// Hashes pieces of different kinds without letting one run into the next.
-class ContentHash {
- public:
-  ContentHash() { XXH3_128bits_reset(state_); }
-  ~ContentHash() { XXH3_freeState(state_); }
-  ContentHash(const ContentHash&) = delete;
-  ContentHash& operator=(const ContentHash&) = delete;
-
-  void add(std::string_view bytes) {
-    const std::uint64_t size = bytes.size();
-    XXH3_128bits_update(state_, &size, sizeof size);
-    XXH3_128bits_update(state_, bytes.data(), bytes.size());
-  }
-  std::string hex() const {
-    const XXH128_hash_t hash = XXH3_128bits_digest(state_);
-    return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
-  }
-
- private:
-  XXH3_state_t* state_ = XXH3_createState();
-};
 
 std::string hash_of_text(std::string_view text) {
   ContentHash hash;
@@ -57,8 +34,7 @@ std::string cache_key(CorpusOptions options, const std::optional<TokenizerFiles>
     hash.add("input");
     for (const TextFile& file : find_text_files(input)) {
       hash.add(str_cat("format ", static_cast<int>(file.format)));
-      const MappedFile mapped(file.path);
-      hash.add({reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size()});
+      hash.add_file(file.path);
     }
   }
   if (tokenizer) hash.add(tokenizer_json(tokenizer->spec) + tokenizer_config_json(tokenizer->config));
@@ -83,6 +59,42 @@ std::optional<PreparedCorpus> find_prepared(const fs::path& folder, const std::s
     log_warning("data is prepared again: ", e.what());
     return std::nullopt;
   }
+}
+
+/// What `data prepare` left in a folder. The loader packs and shuffles by itself, so it wants plain documents.
+PreparedCorpus open_prepared(const CorpusOptions& options) {
+  const fs::path folder = options.prepared;
+  HADAL_CHECK(options.inputs.empty(), "data: prepared is ", options.prepared, ", so inputs must be empty");
+  const std::string where = (folder / "manifest.json").string();
+  const Json manifest = read_json_file(folder / "manifest.json");
+  ObjectReader reader(manifest, where);
+  const auto kind = reader.object("options").object("pack").get<std::string>("kind");
+  HADAL_CHECK(kind == "none", where, ": pack.kind is ", kind, ", want none: the loader packs by itself");
+  std::vector<std::string> shards;
+  const Json& list = reader.value("shards");
+  if (!list.is_array()) reader.reject("shards", "a list");
+  for (const Json& entry : list.get_array()) {
+    ObjectReader shard(entry, where, "shards");
+    HADAL_CHECK(shard.get<std::string>("split") == "train", where,
+                ": has validation shards, want pack.validation_share 0: the loader takes its share by itself");
+    shards.push_back(shard.get<std::string>("file"));
+  }
+  HADAL_CHECK(shards.size() == 1, where, ": ", shards.size(), " shards, want 1; raise pack.shard_tokens");
+  Tokenizer tokenizer = Tokenizer::load(folder / "tokenizer");
+  HADAL_CHECK(options.tokenizer.empty() || tokenizer_json(load_tokenizer_files(options.tokenizer).spec) ==
+                                               tokenizer_json(tokenizer.files().spec),
+              where, ": its tokenizer is not ", options.tokenizer);
+  JsonObject told{{"hash", reader.get<std::string>("key")},
+                  {"inputs", JsonArray{Json(options.prepared)}},
+                  {"documents", 0},
+                  {"tokens", 0},
+                  {"tokenizer", JsonObject{{"path", (folder / "tokenizer").string()},
+                                           {"hash", reader.object("tokenizer").get<std::string>("hash")},
+                                           {"vocab_size", tokenizer.vocab_size()}}}};
+  TokenShard shard(folder / shards.front());
+  told["documents"] = shard.num_documents();
+  told["tokens"] = shard.num_tokens();
+  return {std::move(tokenizer), std::move(shard), std::move(told), true};
 }
 
 struct Documents {
@@ -126,6 +138,7 @@ TokenizerFiles train_on(ThreadPool& pool, const Documents& documents, const Toke
 }  // namespace
 
 PreparedCorpus prepare_corpus(ThreadPool& pool, const CorpusOptions& options, const fs::path& folder) {
+  if (!options.prepared.empty()) return open_prepared(options);
   HADAL_CHECK(!options.inputs.empty(), "data: inputs is empty, want files or folders of text");
   std::optional<TokenizerFiles> given;
   if (!options.tokenizer.empty()) given = load_tokenizer_files(options.tokenizer);

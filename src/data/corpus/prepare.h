@@ -14,6 +14,7 @@ namespace hadal {
 
 struct CorpusOptions {
   std::vector<std::string> inputs;
+  std::string prepared;  // folder of `data prepare`, in place of inputs
   std::string text_field = "text", separator;
   bool deduplicate = true;
   std::string tokenizer;        // folder or tokenizer.json; empty: train one on the inputs
@@ -22,6 +23,7 @@ struct CorpusOptions {
   template <class V>
   void visit(V&& v) {
     v("inputs", inputs, "text, .jsonl and .html files, and folders of them");
+    v("prepared", prepared, "folder of hadal data prepare with pack.kind none and one shard, in place of inputs");
     v("text_field", text_field, "key of the text in JSON lines");
     v("separator", separator, "stands between the documents of a plain-text file; empty: one document per file");
     v("deduplicate", deduplicate, "keep one of several equal documents");
@@ -41,7 +43,8 @@ struct PreparedCorpus {
 
 /// Reads the inputs, trains or loads the tokenizer, encodes, and writes folder/tokenizer/, folder/tokens.shard and,
 /// last, folder/manifest.json. When the folder holds the result of the same options, inputs (by content) and tokenizer,
-/// that is used as it is. The result does not depend on the number of threads.
+/// that is used as it is. The result does not depend on the number of threads. With options.prepared, what
+/// `data prepare` made is opened instead, and nothing is written.
 PreparedCorpus prepare_corpus(ThreadPool& pool, const CorpusOptions& options, const std::filesystem::path& folder);
 
 }  // namespace hadal

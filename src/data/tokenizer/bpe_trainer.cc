@@ -197,7 +197,7 @@ TokenizerTrainResult train_tokenizer(std::span<const WordCount> words, const Tok
   check_train_options(options);
   TokenizerTrainResult result;
   TokenizerSpec& spec = result.files.spec;
-  spec.splits = preset_splits(options.preset);
+  apply_preset(options.preset, spec);
   for (AddedToken& token : leading_added_tokens()) add_added_token(spec, std::move(token));
   const std::array<std::uint32_t, 256> byte_token = add_byte_tokens(spec);
   const int wanted = options.vocab_size - num_fixed_ids(options);

@@ -4,10 +4,23 @@
 
 namespace hadal {
 
+namespace {
+
+constexpr std::string_view kRegex = "regex:";
+
+}  // namespace
+
 std::vector<std::string> preset_splits(std::string_view preset) {
-  constexpr std::string_view kRegex = "regex:";
   if (preset.starts_with(kRegex)) return {std::string(preset.substr(kRegex.size()))};
   return pre_tokenizer(preset, "tokenizer preset").splits;
+}
+
+void apply_preset(std::string_view preset, TokenizerSpec& spec) {
+  spec.splits = preset_splits(preset);
+  if (preset.starts_with(kRegex)) return;
+  const PreTokenizer& pre = pre_tokenizer(preset, "tokenizer preset");
+  spec.normalize_nfc = pre.normalize_nfc;
+  spec.ignore_merges = pre.ignore_merges;
 }
 
 std::vector<AddedToken> leading_added_tokens() {

@@ -11,6 +11,9 @@ namespace hadal {
 
 /// The splits of a name of formats/pre_tokenizers.h, or of "regex:PATTERN". Throws when the name is unknown.
 std::vector<std::string> preset_splits(std::string_view preset);
+/// Gives a new tokenizer the splits and whatever else the preset says about text: with "qwen2" it is brought to NFC
+/// first, as by Qwen2's own tokenizer.
+void apply_preset(std::string_view preset, TokenizerSpec& spec);
 
 /// Control tokens by the names of DeepSeek-V3; note U+FF5C and U+2581.
 inline constexpr char kBosToken[] = "<\uFF5Cbegin\u2581of\u2581sentence\uFF5C>";

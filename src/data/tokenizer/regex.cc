@@ -24,6 +24,9 @@ std::string pcre2_message(int code) {
 /// The pattern in PCRE2's words. ^ and $ are those of lines, as always in Oniguruma (see the options below). \s and \S
 /// are spelled out: PCRE2 counts U+180E as white space, Oniguruma and Unicode do not.
 std::string translate(std::string_view pattern) {
+  // DeepSeek LLM's "\s+$" would look at a long run of spaces that ends in something else from each of its places. No
+  // match begins inside a run.
+  if (pattern == "\\s+$") return "(?<!\\p{White_Space})\\p{White_Space}+$";
   std::string out;
   for (std::size_t i = 0; i < pattern.size(); ++i) {
     if (pattern[i] != '\\') {

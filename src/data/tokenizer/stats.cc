@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <numeric>
+#include <span>
 #include <unordered_set>
 
 #include "base/log.h"
@@ -84,6 +86,14 @@ struct InputCounts {
   Counts mine, other;
 };
 
+void add_input(InputCounts& sum, const InputCounts& part) {
+  sum.documents += part.documents;
+  sum.bytes += part.bytes;
+  sum.characters += part.characters;
+  add(sum.mine, part.mine);
+  add(sum.other, part.other);
+}
+
 class Counter {
  public:
   Counter(ThreadPool& pool, const Tokenizer& tokenizer, const Tokenizer* other)
@@ -121,16 +131,6 @@ class Counter {
     for (const InputCounts& worker : workers_) add_input(result, worker);
   }
 
- public:
-  static void add_input(InputCounts& sum, const InputCounts& part) {
-    sum.documents += part.documents;
-    sum.bytes += part.bytes;
-    sum.characters += part.characters;
-    add(sum.mine, part.mine);
-    add(sum.other, part.other);
-  }
-
- private:
   ThreadPool& pool_;
   const Tokenizer& tokenizer_;
   const Tokenizer* other_;
@@ -246,7 +246,7 @@ JsonObject tokenizer_stats(ThreadPool& pool, const Tokenizer& tokenizer, const T
     JsonObject entry{{"input", input}};
     for (const auto& [key, value] : input_json(counts, with_other)) entry[key] = value;
     inputs.push_back(std::move(entry));
-    Counter::add_input(all, counts);
+    add_input(all, counts);
   }
   if (read_counts.bad_documents > 0)
     log_warning(read_counts.bad_documents, " lines could not be used; the first: ", read_counts.first_bad);

@@ -1,42 +1,13 @@
 #include "data/tokenizer/tokenizer.h"
 
-#include <utf8proc.h>
-
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 
 #include "base/error.h"
-#include "base/utf8.h"
+#include "data/tokenizer/nfc.h"
 #include "data/tokenizer/word_cache.h"
 
 namespace hadal {
-namespace {
-
-/// Unicode NFC of the well-formed parts; other bytes stay.
-std::string to_nfc(std::string_view text) {
-  std::string out;
-  while (!text.empty()) {
-    const std::size_t good = well_formed_prefix(text);
-    if (good > 0) {
-      utf8proc_uint8_t* mapped = nullptr;
-      const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
-      const auto flags = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-      const utf8proc_ssize_t n = utf8proc_map(bytes, static_cast<utf8proc_ssize_t>(good), &mapped, flags);
-      HADAL_CHECK(n >= 0, "NFC: ", utf8proc_errmsg(n));
-      out.append(reinterpret_cast<const char*>(mapped), static_cast<std::size_t>(n));
-      std::free(mapped);
-      text.remove_prefix(good);
-    } else {
-      out.push_back(text[0]);
-      text.remove_prefix(1);
-    }
-  }
-  return out;
-}
-
-}  // namespace
-
 /// What one thread needs while it encodes.
 struct Tokenizer::Workspace {
   Regex::Workspace regex;

@@ -14,7 +14,7 @@ namespace hadal {
 namespace {
 
 constexpr std::size_t kShardBits = 6, kShards = std::size_t{1} << kShardBits;
-constexpr std::size_t kBatchBytes = 16 << 20, kPartBytes = 1 << 20;
+constexpr std::size_t kPartBytes = 1 << 20;
 
 std::size_t shard_of(std::uint64_t hash) {
   return static_cast<std::size_t>(hash >> (64 - kShardBits));
@@ -113,8 +113,8 @@ struct WordCounter::Worker {
   }
 };
 
-WordCounter::WordCounter(const std::vector<std::string>& splits, std::size_t max_words)
-    : splitter_(splits), max_words_(max_words) {
+WordCounter::WordCounter(const std::vector<std::string>& splits, const WordLimits& limits)
+    : splitter_(splits), limits_(limits) {
   for (std::size_t i = 0; i < kShards; ++i) shards_.push_back(std::make_unique<Table>());
 }
 WordCounter::~WordCounter() = default;
@@ -131,7 +131,7 @@ void WordCounter::add(ThreadPool& pool, std::span<const std::string_view> docume
     bytes_seen_ += document.size();
     while (!document.empty()) {
       const std::size_t n = part_length(document);
-      if (bytes + n > kBatchBytes) count_parts();
+      if (bytes + n > limits_.batch_bytes) count_parts();
       parts.push_back(document.substr(0, n));
       bytes += n;
       document.remove_prefix(n);
@@ -162,7 +162,7 @@ void WordCounter::add_batch(ThreadPool& pool, std::span<const std::string_view> 
     }
   });
   for (const auto& worker : workers_) worker->table.clear();
-  if (num_words() > max_words_) forget_rare(pool);
+  if (num_words() > limits_.max_words) forget_rare(pool);
 }
 
 std::size_t WordCounter::num_words() const {
@@ -179,7 +179,7 @@ void WordCounter::forget_rare(ThreadPool& pool) {
     for (const auto& shard : shards_)
       left += static_cast<std::size_t>(std::count_if(shard->entries().begin(), shard->entries().end(),
                                                      [&](const Table::Entry& e) { return e.count > most; }));
-    if (left <= max_words_ / 2) break;
+    if (left <= limits_.max_words / 2) break;
   }
   std::vector<std::uint64_t> lost(kShards, 0);
   pool.parallel_for(static_cast<index_t>(kShards), [&](index_t task, int) {

@@ -17,18 +17,22 @@ struct WordCount {
   std::uint64_t count = 0;
 };
 
-/// Memory is bounded: about 60 bytes for each of max_words words, and as much as 16 MB of text can fill. When a corpus
-/// has more different words, the rarest are forgotten (lossy counting): after a batch of 16 MB that brings the number
+struct WordLimits {
+  std::size_t max_words = 10'000'000;
+  std::size_t batch_bytes = 16 << 20;  // text that is counted at once
+};
+
+/// Memory is bounded: about 60 bytes for each of max_words words, and as much as a batch of text can fill. When a
+/// corpus has more different words, the rarest are forgotten (lossy counting): after a batch that brings the number
 /// above max_words, words counted up to 1, 2, 4, ... times go until at most half of max_words are left. What is
 /// forgotten depends on the documents and their order, not on threads.
 class WordCounter {
  public:
   /// Pieces longer than this are counted in parts: nothing that long becomes a token, and it would slow training down.
   static constexpr std::size_t kMaxWordBytes = 1024;
-  static constexpr std::size_t kMaxWords = 10'000'000;
 
   /// `splits` as TokenizerSpec has them.
-  explicit WordCounter(const std::vector<std::string>& splits, std::size_t max_words = kMaxWords);
+  explicit WordCounter(const std::vector<std::string>& splits, const WordLimits& limits = {});
   ~WordCounter();
   WordCounter(const WordCounter&) = delete;
   WordCounter& operator=(const WordCounter&) = delete;
@@ -52,7 +56,7 @@ class WordCounter {
   std::size_t num_words() const;
 
   Splitter splitter_;
-  std::size_t max_words_;
+  WordLimits limits_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<Table>> shards_;  // by the upper bits of a word's hash
   std::uint64_t bytes_seen_ = 0, forgotten_ = 0;

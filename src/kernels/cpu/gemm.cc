@@ -5,6 +5,7 @@
 #include <cstring>
 #include <span>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "kernels/cpu/intrinsics.h"
@@ -14,6 +15,11 @@
 #include "kernels/cpu/isa_begin.h"
 
 #include "kernels/cpu/gemm_driver.h"
+
+// In int_gemm.cc.
+void fill_packed_int(Exec& ex, PackedWeights& packed, ConstView w);
+void packed_int_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w, std::span<const index_t> offsets,
+                        Write write);
 
 namespace {
 
@@ -61,10 +67,12 @@ void multiply_packed(Exec& ex, View y, Mat<const T> x, const PackedWeights& w, s
 }  // namespace
 
 void fill_packed(Exec& ex, PackedWeights& packed, ConstView w) {
+  if (is_int(packed.dtype)) return fill_packed_int(ex, packed, w);
   w.dtype == DType::kF32 ? pack_all(ex, packed, w.as<float>()) : pack_all(ex, packed, w.as<bf16>());
 }
 void packed_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w, std::span<const index_t> offsets,
                     Write write) {
+  if (is_int(w.dtype)) return packed_int_gemm_nt(ex, y_SF, x_SD, w, offsets, write);
   if (w.dtype == DType::kF32)
     multiply_packed(ex, y_SF, x_SD.as<float>(), w, offsets, write);
   else

@@ -68,6 +68,28 @@ HADAL_INLINE void interleave(__m512i even, __m512i odd, __m512i& low, __m512i& h
 }
 #endif
 
+#if !defined(HADAL_ISA_IS_avx512)
+/// Of blocks of kHalf lanes: the first of each two of `a` and of `b` in turn, or the second ones.
+template <int kHalf, bool kSecond, int... kLane>
+HADAL_INLINE Vec take_blocks(Vec a, Vec b, std::integer_sequence<int, kLane...>) {
+  constexpr int kFrom = kSecond ? kHalf : 0;
+  return __builtin_shufflevector(a, b, ((kLane & kHalf) != 0 ? kLanes + kLane - kHalf + kFrom : kLane + kFrom)...);
+}
+/// Swaps the off-diagonal halves of blocks of 2 * kHalf rows and lanes, then of larger ones.
+template <int kHalf>
+HADAL_INLINE void swap_halves(Vec (&row)[kLanes]) {
+  constexpr std::make_integer_sequence<int, kLanes> kAll;
+#pragma GCC unroll 8
+  for (int n = 0; n < kLanes; ++n) {
+    if ((n & kHalf) != 0) continue;
+    const Vec a = row[n], b = row[n + kHalf];
+    row[n] = take_blocks<kHalf, false>(a, b, kAll);
+    row[n + kHalf] = take_blocks<kHalf, true>(a, b, kAll);
+  }
+  if constexpr (2 * kHalf < kLanes) swap_halves<2 * kHalf>(row);
+}
+#endif
+
 /// dst[k][n] = src[n][k], kLanes x kLanes words; strides in bytes.
 HADAL_INLINE void transpose_words(std::byte* dst, index_t dst_stride, const std::byte* src, index_t src_stride) {
 #if defined(HADAL_ISA_IS_avx512)
@@ -104,23 +126,7 @@ HADAL_INLINE void transpose_words(std::byte* dst, index_t dst_stride, const std:
   Vec row[kLanes];
 #pragma GCC unroll 8
   for (int n = 0; n < kLanes; ++n) row[n] = load(reinterpret_cast<const float*>(src + n * src_stride));
-  // Swaps the off-diagonal halves of blocks of 2, 4 ... rows.
-#pragma GCC unroll 4
-  for (int half = 1; half < kLanes; half *= 2) {
-    VecI low{}, high{};
-#pragma GCC unroll 8
-    for (int i = 0; i < kLanes; ++i) {
-      low[i] = (i & half) ? kLanes + i - half : i;
-      high[i] = (i & half) ? kLanes + i : i + half;
-    }
-#pragma GCC unroll 8
-    for (int n = 0; n < kLanes; ++n) {
-      if (n & half) continue;
-      const Vec a = row[n], b = row[n + half];
-      row[n] = __builtin_shuffle(a, b, low);
-      row[n + half] = __builtin_shuffle(a, b, high);
-    }
-  }
+  swap_halves<1>(row);
 #pragma GCC unroll 8
   for (int n = 0; n < kLanes; ++n) store(reinterpret_cast<float*>(dst + n * dst_stride), row[n]);
 #endif

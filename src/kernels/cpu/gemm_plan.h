@@ -33,27 +33,28 @@ struct BlockSize {
   index_t rows = 2048, columns = 256;
 };
 
-inline index_t count_tasks(std::span<const GroupShape> groups, index_t n, BlockSize block) {
+/// unit: blocks of columns are multiples of it.
+inline index_t count_tasks(std::span<const GroupShape> groups, index_t n, BlockSize block, index_t unit) {
   index_t tasks = 0;
   for (const GroupShape& g : groups)
     if (g.m > 0) tasks += EvenSplit(g.m, block.rows, kStrip).parts;
-  return tasks * EvenSplit(n, block.columns, kPanel).parts;
+  return tasks * EvenSplit(n, block.columns, unit).parts;
 }
 
 /// `words`: of a block of the reduced axis. A packed block of the right operand fills at most half of a 1 MiB L2 cache.
-inline BlockSize choose_block(std::span<const GroupShape> groups, index_t n, index_t words, int threads) {
-  constexpr index_t kCacheWords = 128 * 1024, kLeastRows = 48, kLeastColumns = std::max(kPanel, 64);
+inline BlockSize choose_block(std::span<const GroupShape> groups, index_t n, index_t words, int threads, index_t unit) {
+  constexpr index_t kCacheWords = 128 * 1024, kLeastRows = 48, kLeastColumns = 64;
   BlockSize block;
-  const index_t fitting = std::max(kCacheWords / std::max<index_t>(words, 1) / kPanel * kPanel, kLeastColumns);
-  block.columns = std::min({block.columns, fitting, divide_up(n, kPanel) * kPanel});
+  const index_t fitting = std::max(kCacheWords / std::max<index_t>(words, 1) / unit * unit, kLeastColumns);
+  block.columns = std::min({block.columns, fitting, divide_up(n, unit) * unit});
   if (threads == 1) return block;
   index_t most_rows = 0;
   for (const GroupShape& g : groups) most_rows = std::max(most_rows, g.m);
   block.rows = std::min(block.rows, divide_up(most_rows, kStrip) * kStrip);
   while (true) {
-    const index_t tasks = count_tasks(groups, n, block);
+    const index_t tasks = count_tasks(groups, n, block, unit);
     if (tasks < 4 * threads && block.columns > kLeastColumns) {
-      block.columns = divide_up(block.columns / 2, kPanel) * kPanel;
+      block.columns = divide_up(block.columns / 2, unit) * unit;
     } else if (tasks < 2 * threads && block.rows >= 2 * kLeastRows) {
       block.rows = divide_up(block.rows / 2, kStrip) * kStrip;
     } else {
@@ -63,11 +64,12 @@ inline BlockSize choose_block(std::span<const GroupShape> groups, index_t n, ind
 }
 
 /// The tasks, largest first so that none is left for the end.
-inline std::vector<Task> plan_tasks(std::span<const GroupShape> groups, index_t n, index_t words, int threads) {
-  const BlockSize block = choose_block(groups, n, words, threads);
-  const EvenSplit columns(n, block.columns, kPanel);
+inline std::vector<Task> plan_tasks(std::span<const GroupShape> groups, index_t n, index_t words, int threads,
+                                    index_t unit = kPanel) {
+  const BlockSize block = choose_block(groups, n, words, threads, unit);
+  const EvenSplit columns(n, block.columns, unit);
   std::vector<Task> tasks;
-  tasks.reserve(static_cast<std::size_t>(count_tasks(groups, n, block)));
+  tasks.reserve(static_cast<std::size_t>(count_tasks(groups, n, block, unit)));
   for (index_t e = 0; e < static_cast<index_t>(groups.size()); ++e) {
     const index_t m = groups[static_cast<std::size_t>(e)].m;
     if (m == 0) continue;

@@ -69,7 +69,13 @@ HADAL_INLINE Vec load(const e5m2* p) {
   return load_codes<E5M2, std::uint8_t>(p);
 }
 HADAL_INLINE Vec load(const f16* p) {
+#if defined(HADAL_ISA_IS_avx512)
+  return reinterpret_cast<Vec>(_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+#elif defined(HADAL_ISA_IS_avx2)
+  return reinterpret_cast<Vec>(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+#else
   return load_codes<F16, std::uint16_t>(p);
+#endif
 }
 HADAL_INLINE void store(e4m3* p, Vec v) {
   store_codes<E4M3, std::uint8_t>(p, v);

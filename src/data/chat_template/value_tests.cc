@@ -1,4 +1,5 @@
 // value is name(args)
+#include <cmath>
 #include <map>
 
 #include "data/chat_template/builtins.h"
@@ -21,9 +22,13 @@ int order(const Value& a, const CallArgs& args) {
   return *result;
 }
 
-std::int64_t integer(const Value& v) {
-  HADAL_CHECK(v.is_integer(), "the test wants an integer, got a value of type ", kind_name(v));
-  return v.as_int();
+/// What is left of v / by, with the sign of v.
+double remainder(const Value& v, const Value& by) {
+  HADAL_CHECK(v.is_number() && by.is_number(), "the test wants numbers, got values of type ", kind_name(v), " and ",
+              kind_name(by));
+  HADAL_CHECK(by.as_float() != 0, "the test divides by zero");
+  if (!v.is_integer() || !by.is_integer()) return std::fmod(v.as_float(), by.as_float());
+  return by.as_int() == -1 ? 0 : static_cast<double>(v.as_int() % by.as_int());
 }
 
 template <Kind... kKinds>
@@ -60,14 +65,9 @@ const std::map<std::string_view, Test>& tests() {
       {"callable", is_one_of<Kind::kFunction>},
       {"true", [](Runtime&, const Value& v, const CallArgs&) { return v.is(Kind::kBool) && v.as_int() != 0; }},
       {"false", [](Runtime&, const Value& v, const CallArgs&) { return v.is(Kind::kBool) && v.as_int() == 0; }},
-      {"odd", [](Runtime&, const Value& v, const CallArgs&) { return integer(v) % 2 != 0; }},
-      {"even", [](Runtime&, const Value& v, const CallArgs&) { return integer(v) % 2 == 0; }},
-      {"divisibleby",
-       [](Runtime&, const Value& v, const CallArgs& args) {
-         const std::int64_t by = integer(other(args));
-         HADAL_CHECK(by != 0, "divisibleby: division by zero");
-         return by == -1 || integer(v) % by == 0;
-       }},
+      {"odd", [](Runtime&, const Value& v, const CallArgs&) { return std::abs(remainder(v, Value::integer(2))) == 1; }},
+      {"even", [](Runtime&, const Value& v, const CallArgs&) { return remainder(v, Value::integer(2)) == 0; }},
+      {"divisibleby", [](Runtime&, const Value& v, const CallArgs& args) { return remainder(v, other(args)) == 0; }},
       {"lower", [](Runtime&, const Value& v,
                    const CallArgs&) { return all_of_class(to_text(v).view(), CharacterClass::kLower); }},
       {"upper", [](Runtime&, const Value& v,

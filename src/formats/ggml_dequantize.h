@@ -1,0 +1,15 @@
+#pragma once
+#include "formats/ggml_type.h"
+
+namespace hadal {
+
+/// Whether ggml_dequantize knows the type: F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K.
+bool can_dequantize(GgmlType type);
+
+/// `count` values, whole blocks, of a type that can_dequantize, as f32.
+void ggml_dequantize(float* to, GgmlType type, const std::byte* from, index_t count);
+
+/// The nearest Q8_0 blocks: a scale of max |x| / 127 in f16 for each 32 values. count is a multiple of 32.
+void ggml_quantize_q8_0(std::byte* to, const float* from, index_t count);
+
+}  // namespace hadal

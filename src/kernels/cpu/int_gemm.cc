@@ -1,0 +1,169 @@
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+#include "kernels/cpu/intrinsics.h"
+#include "kernels/int_group.h"
+#include "kernels/packed_gemm.h"
+
+#include "kernels/cpu/isa_begin.h"
+
+#include "kernels/cpu/int_tile.h"
+
+#include "kernels/cpu/gemm_plan.h"
+
+#include "kernels/cpu/rows.h"
+
+namespace {
+
+template <DType kDType>
+index_t panel_bytes(index_t cols) {
+  return num_groups(kDType, cols) * IntFormat<kDType>::kBlockBytes;
+}
+template <DType kDType>
+index_t matrix_bytes(index_t rows, index_t cols) {
+  return divide_up(rows, kIntPanel) * panel_bytes<kDType>(cols);
+}
+
+/// Quantises and packs the panel of rows [first, first + kIntPanel) of W; rows beyond the last are zero.
+template <DType kDType>
+void pack_int_panel(std::byte* panel, ConstView w, index_t first) {
+  using F = IntFormat<kDType>;
+  float x[F::kGroup];
+  std::int8_t codes[F::kGroup];
+  for (index_t g = 0; g < num_groups(kDType, w.cols); ++g, panel += F::kBlockBytes) {
+    auto* bytes = reinterpret_cast<std::uint8_t*>(panel);
+    std::memset(bytes, kDType == DType::kI4 ? 0x88 : 0x80, F::kCodeBytes);
+    const index_t begin = g * F::kGroup, count = std::min(F::kGroup, w.cols - begin);
+    for (index_t c = 0; c < kIntPanel; ++c) {
+      float scale = 0;
+      if (first + c < w.rows) {
+        const ConstView row = w.slice_rows(first + c, 1);
+        for (index_t i = 0; i < count; ++i)
+          x[i] = w.dtype == DType::kF32 ? row.as<float>()(0, begin + i) : to_f32(row.as<bf16>()(0, begin + i));
+        const auto n = static_cast<std::size_t>(count);
+        scale = quantize_group(kDType, {codes, n}, {x, n});
+        for (index_t i = 0; i < count; ++i) {
+          const auto code = static_cast<std::uint8_t>(codes[i] + F::kOffset);
+          const index_t word = i / 4;
+          if constexpr (kDType == DType::kI4) {
+            std::uint8_t& byte = bytes[(word / 2 * kIntPanel + c) * 4 + i % 4];
+            byte = word % 2 == 0 ? static_cast<std::uint8_t>((byte & 0xF0) | code)
+                                 : static_cast<std::uint8_t>((byte & 0x0F) | (code << 4));
+          } else {
+            bytes[(word * kIntPanel + c) * 4 + i % 4] = code;
+          }
+        }
+      }
+      const f16 stored = to_f16(scale);
+      std::memcpy(panel + F::kCodeBytes + c * 2, &stored, 2);
+    }
+  }
+}
+
+/// One row of activations as codes of 8 bits, zero up to whole groups.
+template <class T>
+void quantize_row(std::int8_t* codes, float* scales, std::int32_t* sums, const T* x, index_t count, index_t group) {
+  for (index_t begin = 0; begin < count; begin += group, codes += group, ++scales, ++sums) {
+    const index_t n = std::min(group, count - begin);
+    Vec top = {};
+    for_vectors(n, [&](index_t i, auto lanes) { top = max(abs(load(x + begin + i, lanes)), top); });
+    const float most = max_of(top), inverse = inverse_scale(most);
+    *scales = inverse == 0 ? 0 : most / 127;
+    // Adding 1.5 * 2^23 rounds to an integer, which then stands in the low bits.
+    const Vec magic = splat(12582912.0F);
+    VecI total = {};
+    for_vectors(n, [&](index_t i, auto lanes) {
+      const Vec shifted = load(x + begin + i, lanes) * inverse + magic;
+      const VecI code = reinterpret_cast<VecI>(shifted) - reinterpret_cast<VecI>(magic);
+      typedef std::int8_t VecC __attribute__((vector_size(kLanes)));
+      const VecC narrow = __builtin_convertvector(code, VecC);
+      total += code;
+      __builtin_memcpy(codes + i, &narrow, sizeof narrow);  // beyond the end: zeros of the padding
+    });
+    for (index_t i = (n + kLanes - 1) / kLanes * kLanes; i < group; ++i) codes[i] = 0;
+    *sums = 0;
+    for (int i = 0; i < kLanes; ++i) *sums += total[i];
+  }
+}
+
+template <DType kDType>
+void multiply_int(Exec& ex, View y, ConstView x, const PackedWeights& w, std::span<const index_t> offsets,
+                  Write write) {
+  using F = IntFormat<kDType>;
+  const index_t groups = num_groups(kDType, w.cols), first = offsets.front(), rows = offsets.back() - first;
+  if (rows == 0 || w.rows == 0) return;
+  // The rows as codes, for all tasks.
+  const index_t code_bytes = divide_up(rows * groups * F::kGroup, 64) * 64;
+  std::byte* memory = ex.scratch(-1, code_bytes + rows * groups * 8);
+  auto* codes = reinterpret_cast<std::int8_t*>(memory);
+  auto* scales = reinterpret_cast<float*>(memory + code_bytes);
+  auto* sums = reinterpret_cast<std::int32_t*>(scales + rows * groups);
+  const auto quantize = [&](index_t begin, index_t end) {
+    for (index_t r = begin; r < end; ++r)
+      with_type(x.dtype, [&](auto type) {
+        using T = typename decltype(type)::type;
+        quantize_row(codes + r * groups * F::kGroup, scales + r * groups, sums + r * groups, row_of<T>(x, first + r),
+                     w.cols, F::kGroup);
+      });
+  };
+  if (rows * w.cols <= kTaskElements)
+    quantize(0, rows);
+  else
+    for_row_blocks(ex, rows, w.cols, [&](index_t begin, index_t end, int) { quantize(begin, end); });
+
+  std::vector<GroupShape> shapes;
+  for (std::size_t e = 0; e + 1 < offsets.size(); ++e) shapes.push_back({offsets[e + 1] - offsets[e], w.cols});
+  const std::vector<Task> tasks = plan_tasks(shapes, w.rows, w.cols / 4, ex.pool.num_threads(), kIntPanel);
+  const IntRows all{codes, scales, sums, groups, F::kGroup};
+  ex.pool.parallel_for(std::ssize(tasks), [&](index_t i, int) {
+    const Task& task = tasks[static_cast<std::size_t>(i)];
+    const std::byte* matrix = w.data.data() + task.group * matrix_bytes<kDType>(w.rows, w.cols);
+    const index_t row0 = offsets[static_cast<std::size_t>(task.group)] + task.row;
+    const index_t element = y.dtype == DType::kBF16 ? 2 : 4;
+    for (index_t c = 0; c < task.columns; c += kIntPanel) {
+      const index_t column = task.column + c;
+      const std::byte* panel = matrix + column / kIntPanel * panel_bytes<kDType>(w.cols);
+      Tile t;
+      t.columns = std::min<index_t>(kIntPanel, task.columns - c);
+      t.out_stride = t.before_stride = y.stride;
+      t.bf16_out = y.dtype == DType::kBF16, t.bf16_add = t.bf16_out && write == Write::kAdd;
+      const EvenSplit parts(task.rows, kIntRows, 1);
+      for (index_t part = 0; part < parts.parts; ++part) {
+        const index_t row = row0 + parts.first(part);
+        t.out = y.data + (row * y.stride + column) * element;
+        if (!t.bf16_out && write == Write::kAdd) t.before = static_cast<const float*>(t.out);
+        int_tile_function<kDType>(parts.size(part))(t, all.from(row - first), panel);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+void fill_packed_int(Exec& ex, PackedWeights& packed, ConstView w) {
+  const auto fill = [&]<DType kDType>() {
+    const index_t bytes = matrix_bytes<kDType>(packed.rows, packed.cols), panels = divide_up(packed.rows, kIntPanel);
+    packed.data = Storage(bytes * packed.num_matrices);
+    ex.pool.parallel_for(packed.num_matrices * panels, [&](index_t i, int) {
+      const index_t e = i / panels, p = i % panels;
+      pack_int_panel<kDType>(packed.data.data() + e * bytes + p * panel_bytes<kDType>(packed.cols),
+                             w.slice_rows(e * packed.rows, packed.rows), p * kIntPanel);
+    });
+  };
+  packed.dtype == DType::kI4 ? fill.operator()<DType::kI4>() : fill.operator()<DType::kI8>();
+}
+
+void packed_int_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w, std::span<const index_t> offsets,
+                        Write write) {
+  if (w.dtype == DType::kI4)
+    multiply_int<DType::kI4>(ex, y_SF, x_SD, w, offsets, write);
+  else
+    multiply_int<DType::kI8>(ex, y_SF, x_SD, w, offsets, write);
+}
+
+#include "kernels/cpu/isa_end.h"

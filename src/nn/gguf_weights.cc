@@ -1,0 +1,254 @@
+#include "nn/gguf_weights.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <set>
+
+#include "formats/ggml_dequantize.h"
+#include "formats/gguf_model.h"
+#include "formats/tokenizer_gguf.h"
+
+namespace hadal {
+namespace {
+
+using Layout = GgufPlace::Layout;
+
+void set_row(const View& to, index_t row, const float* from) {
+  for (index_t c = 0; c < to.cols; ++c) {
+    if (to.dtype == DType::kF32)
+      to.as<float>()(row, c) = from[c];
+    else if (to.dtype == DType::kBF16)
+      to.as<bf16>()(row, c) = to_bf16(from[c]);
+    else
+      to.as<double>()(row, c) = static_cast<double>(from[c]);
+  }
+}
+
+void get_row(float* to, const View& from, index_t row) {
+  for (index_t c = 0; c < from.cols; ++c)
+    to[c] = from.dtype == DType::kF32    ? from.as<float>()(row, c)
+            : from.dtype == DType::kBF16 ? to_f32(from.as<bf16>()(row, c))
+                                         : static_cast<float>(from.as<double>()(row, c));
+}
+
+/// Of a head with `half` pairs: where our row r (halves one after the other) stands in GGUF (pairs in turn).
+index_t interleaved_row(index_t r, index_t half) {
+  const index_t head = r / (2 * half), in_head = r % (2 * half);
+  return head * 2 * half + in_head % half * 2 + in_head / half;
+}
+
+/// A vector as a column, so that its elements can change places like rows.
+View as_column(const Param& p) {
+  return p.is_vector ? View{p.value.data, p.value.dtype, p.value.cols, 1, 1} : p.value;
+}
+
+/// Sizes of the heads of kv_b_proj.
+struct KvB {
+  index_t heads, nope, value, rank;
+  explicit KvB(const ModelConfig& c)
+      : heads(c.num_attention_heads), nope(c.qk_nope_head_dim), value(c.v_head_dim), rank(c.kv_lora_rank) {}
+};
+
+class Reader {
+ public:
+  Reader(const GgufFile& file, Exec& ex) : file_(file), ex_(ex) {}
+
+  void read(const Param& p, const ModelConfig& config) {
+    const GgufPlace place = gguf_place(config, p.name);
+    if (place.layout == Layout::kKvB && file_.find_tensor(place.tensor) == nullptr) return read_split(p, place, config);
+    const GgufTensor* t = find(place.tensor, p);
+    if (t == nullptr) return;
+    const bool stacked = place.expert >= 0;
+    const std::vector<index_t> want = p.is_vector ? std::vector<index_t>{p.value.cols}
+                                      : stacked
+                                          ? std::vector<index_t>{p.value.cols, p.value.rows, config.n_routed_experts}
+                                          : std::vector<index_t>{p.value.cols, p.value.rows};
+    if (!fits(*t, want)) return;
+    // A vector is one row, unless its elements change places.
+    const bool moves = place.layout == Layout::kInterleaved;
+    const View to = moves ? as_column(p) : p.value;
+    const index_t half = moves ? to.rows / place.heads / 2 : 0, first = stacked ? place.expert * p.value.rows : 0;
+    ex_.pool.parallel_for(to.rows, [&](index_t r, int) {
+      std::vector<float> row(static_cast<std::size_t>(to.cols));
+      const index_t from = first + (moves ? interleaved_row(r, half) : r);
+      ggml_dequantize(row.data(), t->type, t->data + ggml_bytes(t->type, from * to.cols), to.cols);
+      set_row(to, r, row.data());
+    });
+  }
+
+  /// Throws when anything did not fit, or a tensor was not asked for.
+  void finish(const ModelConfig& config) {
+    for (const GgufTensor& t : file_.tensors())
+      if (!used_.contains(t.name) && t.name != "rope_freqs.weight" && !of_later_block(t.name, config))
+        problems_.push_back("no place for " + t.name);
+    if (problems_.empty()) return;
+    constexpr std::size_t kShown = 20;
+    std::string text;
+    for (std::size_t i = 0; i < std::min(problems_.size(), kShown); ++i) text += (i > 0 ? "; " : "") + problems_[i];
+    fail(file_.where(), ": ", problems_.size(), " tensors do not fit the config: ", text,
+         problems_.size() > kShown ? "; ..." : "");
+  }
+
+ private:
+  static bool of_later_block(const std::string& name, const ModelConfig& config) {
+    return name.starts_with("blk.") && std::atoi(name.c_str() + 4) >= config.num_hidden_layers;
+  }
+  const GgufTensor* find(const std::string& name, const Param& p) {
+    const GgufTensor* t = file_.find_tensor(name);
+    if (t == nullptr)
+      problems_.push_back(str_cat("missing ", name, " (", p.name, ")"));
+    else
+      used_.insert(name);
+    return t;
+  }
+  bool fits(const GgufTensor& t, const std::vector<index_t>& want) {
+    if (!can_dequantize(t.type))
+      problems_.push_back(str_cat(t.name, " is ", ggml_type_info(t.type).name, ", which cannot be read yet"));
+    else if (t.dims != want)
+      problems_.push_back(str_cat(
+          t.name, fmt::format(" has dimensions [{}], want [{}]", fmt::join(t.dims, ", "), fmt::join(want, ", "))));
+    else
+      return true;
+    return false;
+  }
+
+  /// attn_k_b [heads, rank, nope] and attn_v_b [heads, value, rank] into the rows of each head.
+  void read_split(const Param& p, const GgufPlace& place, const ModelConfig& config) {
+    const KvB size(config);
+    const std::string prefix = place.tensor.substr(0, place.tensor.find("attn_kv_b"));
+    const GgufTensor *k = find(prefix + "attn_k_b.weight", p), *v = find(prefix + "attn_v_b.weight", p);
+    if (k == nullptr || v == nullptr || !fits(*k, {size.nope, size.rank, size.heads}) ||
+        !fits(*v, {size.rank, size.value, size.heads}))
+      return;
+    ex_.pool.parallel_for(size.heads, [&](index_t h, int) {
+      const index_t first = h * (size.nope + size.value);
+      std::vector<float> key(static_cast<std::size_t>(size.rank * size.nope)), row(static_cast<std::size_t>(size.rank));
+      ggml_dequantize(key.data(), k->type, k->data + ggml_bytes(k->type, h * size.rank * size.nope),
+                      size.rank * size.nope);
+      for (index_t n = 0; n < size.nope; ++n) {
+        for (index_t c = 0; c < size.rank; ++c)
+          row[static_cast<std::size_t>(c)] = key[static_cast<std::size_t>(c * size.nope + n)];
+        set_row(p.value, first + n, row.data());
+      }
+      for (index_t u = 0; u < size.value; ++u) {
+        ggml_dequantize(row.data(), v->type, v->data + ggml_bytes(v->type, (h * size.value + u) * size.rank),
+                        size.rank);
+        set_row(p.value, first + size.nope + u, row.data());
+      }
+    });
+  }
+
+  const GgufFile& file_;
+  Exec& ex_;
+  std::set<std::string> used_;
+  std::vector<std::string> problems_;
+};
+
+/// `row` as `type`, to a sink.
+void put_row(const GgufSink& sink, GgmlType type, std::span<const float> row) {
+  std::vector<std::byte> bytes(static_cast<std::size_t>(ggml_bytes(type, std::ssize(row))));
+  if (type == GgmlType::kQ8_0) {
+    ggml_quantize_q8_0(bytes.data(), row.data(), std::ssize(row));
+  } else {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      if (type == GgmlType::kF32) std::memcpy(bytes.data() + 4 * i, &row[i], 4);
+      const std::uint16_t half = type == GgmlType::kF16 ? to_f16(row[i]).bits : to_bf16(row[i]).bits;
+      if (type != GgmlType::kF32) std::memcpy(bytes.data() + 2 * i, &half, 2);
+    }
+  }
+  sink(bytes);
+}
+
+/// The rows of one parameter in the order of GGUF.
+void put_rows(const GgufSink& sink, GgmlType type, const Param& p, const GgufPlace& place) {
+  const bool moves = place.layout == Layout::kInterleaved;
+  const View from = moves ? as_column(p) : p.value;
+  const index_t half = moves ? from.rows / place.heads / 2 : 0;
+  std::vector<index_t> order(static_cast<std::size_t>(from.rows));
+  for (index_t r = 0; r < from.rows; ++r) order[static_cast<std::size_t>(moves ? interleaved_row(r, half) : r)] = r;
+  std::vector<float> row(static_cast<std::size_t>(from.cols));
+  for (const index_t r : order) {
+    get_row(row.data(), from, r);
+    put_row(sink, type, row);
+  }
+}
+
+void add_split(std::vector<GgufTensorToWrite>& tensors, const Param& p, const std::string& prefix, const KvB& size,
+               GgmlType key_type, GgmlType value_type) {
+  tensors.push_back(
+      {prefix + "attn_k_b.weight", key_type, {size.nope, size.rank, size.heads}, [=](const GgufSink& sink) {
+         std::vector<float> full(static_cast<std::size_t>(size.nope * size.rank)),
+             row(static_cast<std::size_t>(size.nope));
+         for (index_t h = 0; h < size.heads; ++h) {
+           for (index_t n = 0; n < size.nope; ++n)
+             get_row(full.data() + n * size.rank, p.value, h * (size.nope + size.value) + n);
+           for (index_t c = 0; c < size.rank; ++c) {
+             for (index_t n = 0; n < size.nope; ++n)
+               row[static_cast<std::size_t>(n)] = full[static_cast<std::size_t>(n * size.rank + c)];
+             put_row(sink, key_type, row);
+           }
+         }
+       }});
+  tensors.push_back(
+      {prefix + "attn_v_b.weight", value_type, {size.rank, size.value, size.heads}, [=](const GgufSink& sink) {
+         std::vector<float> row(static_cast<std::size_t>(size.rank));
+         for (index_t h = 0; h < size.heads; ++h)
+           for (index_t u = 0; u < size.value; ++u) {
+             get_row(row.data(), p.value, h * (size.nope + size.value) + size.nope + u);
+             put_row(sink, value_type, row);
+           }
+       }});
+}
+
+}  // namespace
+
+void load_gguf_weights(Model& model, Exec& ex, const GgufFile& file) {
+  Reader reader(file, ex);
+  model.visit_params([&](const Param& p) { reader.read(p, model.config()); });
+  reader.finish(model.config());
+  model.refresh(ex);
+}
+
+void write_gguf_model(const std::filesystem::path& path, Model& model, const TokenizerFiles* tokenizer, GgmlType type) {
+  const ModelConfig& config = model.config();
+  GgufPairs metadata = gguf_metadata(config);
+  if (tokenizer != nullptr)
+    for (auto& pair : gguf_tokenizer_metadata(*tokenizer, config.vocab_size)) metadata.push_back(std::move(pair));
+  std::vector<GgufTensorToWrite> tensors;
+  std::map<std::string, std::vector<Param>> stacks;  // the experts of one tensor
+  const auto type_for = [&](index_t cols) {
+    return cols % ggml_type_info(type).block_values == 0 ? type : GgmlType::kF16;
+  };
+  const std::string mtp = str_cat("model.layers.", config.num_hidden_layers, ".");
+  bool past_end = false;
+  model.visit_params([&](const Param& p) {
+    past_end |= p.name.starts_with(mtp);  // MTP modules come last
+    if (past_end) return;
+    const GgufPlace place = gguf_place(config, p.name);
+    if (place.layout == Layout::kKvB) {
+      const KvB size(config);
+      const std::string prefix = place.tensor.substr(0, place.tensor.find("attn_kv_b"));
+      return add_split(tensors, p, prefix, size, type_for(size.nope), type_for(size.rank));
+    }
+    if (place.expert >= 0) {
+      std::vector<Param>& stack = stacks[place.tensor];
+      stack.push_back(p);
+      if (static_cast<int>(stack.size()) < config.n_routed_experts) return;
+      const GgmlType t = type_for(p.value.cols);
+      tensors.push_back(
+          {place.tensor, t, {p.value.cols, p.value.rows, config.n_routed_experts}, [stack, t](const GgufSink& sink) {
+             for (const Param& expert : stack) put_rows(sink, t, expert, {});
+           }});
+      return;
+    }
+    const bool plain = p.is_vector || place.tensor.ends_with("ffn_gate_inp.weight");
+    const GgmlType t = plain ? GgmlType::kF32 : type_for(p.value.cols);
+    const std::vector<index_t> dims =
+        p.is_vector ? std::vector<index_t>{p.value.cols} : std::vector<index_t>{p.value.cols, p.value.rows};
+    tensors.push_back({place.tensor, t, dims, [p, t, place](const GgufSink& sink) { put_rows(sink, t, p, place); }});
+  });
+  gguf_write(path, metadata, tensors);
+}
+
+}  // namespace hadal

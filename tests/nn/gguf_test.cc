@@ -1,0 +1,103 @@
+// Models as GGUF files: what goes out comes back the same.
+#include <cstring>
+#include <filesystem>
+
+#include "formats/gguf_model.h"
+#include "nn/gguf_weights.h"
+#include "nn/nn_support.h"
+#include "nn/weights.h"
+#include "support/shared.h"
+#include "support/temp_dir.h"
+
+namespace hadal {
+namespace {
+
+namespace fs = std::filesystem;
+
+View logits_of(Bench& bench, Model& model, const std::vector<int>& ids) {
+  const auto rows = static_cast<index_t>(ids.size());
+  const View hidden = bench.ctx.keep(rows, model.config().hidden_size),
+             logits = bench.ctx.keep_wide(rows, model.config().vocab_size);
+  model.forward(bench.ctx, hidden, ids);
+  model.logits(bench.ctx, logits, hidden);
+  return logits;
+}
+
+TEST(Gguf, EveryFamilyComesBackTheSame) {
+  const fs::path shared = shared_dir();
+  if (shared.empty()) GTEST_SKIP() << "shared fixtures are not here";
+  const TempDir dir;
+  int fixtures = 0;
+  for (const auto& entry : fs::directory_iterator(shared / "fixtures")) {
+    if (!fs::exists(entry.path() / "golden.safetensors")) continue;
+    SCOPED_TRACE(entry.path().filename().string());
+    Bench bench(precision_of(DType::kF32));
+    Model model = load_model(bench.exec, entry.path(), bench.ctx.precision, false);
+    // What GGUF has no key for: YaRN with factors of its own.
+    if (model.config().rope_scaling.attention_factor || model.config().rope_scaling.attn_factor) continue;
+    if (model.config().rope_scaling.type == "llama3") continue;  // rope_freqs is not written yet
+    ++fixtures;
+    const fs::path file = dir / (entry.path().filename().string() + ".gguf");
+    write_gguf_model(file, model, nullptr, GgmlType::kF32);
+    Model again = load_model(bench.exec, file, bench.ctx.precision, false);
+    EXPECT_EQ(again.config().num_hidden_layers, model.config().num_hidden_layers);
+    const std::vector<int> ids = random_batch(model.config(), {30}, 2).ids;
+    const View want = logits_of(bench, model, ids), got = logits_of(bench, again, ids);
+    EXPECT_EQ(std::memcmp(want.data, got.data, static_cast<std::size_t>(bytes_of(want.dtype, want.count()))), 0);
+  }
+  EXPECT_GE(fixtures, 9);
+}
+
+TEST(Gguf, RoundsToTheTypeThatWasAsked) {
+  const TempDir dir;
+  Bench bench(precision_of(DType::kF32));
+  ModelConfig config = tiny_v3();
+  config.num_nextn_predict_layers = 0;
+  config.num_experts_per_tok = config.n_routed_experts;  // a choice that flips would say nothing of the weights
+  config.hidden_size = 64, config.q_lora_rank = 32, config.kv_lora_rank = 32, config.v_head_dim = 32,
+  config.intermediate_size = 64, config.moe_intermediate_size = 32;
+  config.initializer_range = 0.1;
+  Model model(config, bench.ctx.precision, false);
+  model.init(3);
+  const std::vector<int> ids = random_batch(config, {30}, 2).ids;
+  const View want = logits_of(bench, model, ids);
+  // Rounding is off by up to 2^-12 of a value in f16, 2^-9 in bf16, and 1/254 of the largest of 32 in Q8_0, which is
+  // about five times as much as bf16 for most of them.
+  for (const auto& [type, most] : {std::pair{GgmlType::kF16, 2e-3}, {GgmlType::kBF16, 1e-2}, {GgmlType::kQ8_0, 5e-2}}) {
+    write_gguf_model(dir / "m.gguf", model, nullptr, type);
+    Model again = load_model(bench.exec, dir / "m.gguf", bench.ctx.precision, false);
+    const View got = logits_of(bench, again, ids);
+    double difference = 0, norm = 0;
+    for (index_t i = 0; i < want.count(); ++i) {
+      difference += std::pow(want.as<float>().data[i] - got.as<float>().data[i], 2);
+      norm += std::pow(want.as<float>().data[i], 2);
+    }
+    EXPECT_LT(std::sqrt(difference / norm), most) << ggml_type_info(type).name;
+    EXPECT_GT(difference, 0);
+  }
+}
+
+TEST(Gguf, NamesWhatDoesNotFit) {
+  const TempDir dir;
+  Bench bench(precision_of(DType::kF32));
+  ModelConfig config = tiny_qwen3();
+  config.attention_bias = false;
+  Model model(config, bench.ctx.precision, false);
+  model.init(3);
+  write_gguf_model(dir / "m.gguf", model, nullptr, GgmlType::kF32);
+  const GgufFile file(dir / "m.gguf");
+  config.num_hidden_layers = 3;
+  Model deeper(config, bench.ctx.precision, false);
+  try {
+    load_gguf_weights(deeper, bench.exec, file);
+    FAIL() << "a layer is missing";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("missing blk.2.attn_norm.weight"), std::string::npos) << e.what();
+  }
+  config.num_hidden_layers = 2, config.intermediate_size = 8;
+  Model narrower(config, bench.ctx.precision, false);
+  EXPECT_THROW(load_gguf_weights(narrower, bench.exec, file), Error);
+}
+
+}  // namespace
+}  // namespace hadal
