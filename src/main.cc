@@ -9,9 +9,11 @@
 #include "data/cmd_template.h"
 #include "data/cmd_tokenizer.h"
 #include "formats/cmd_inspect.h"
+#include "infer/cmd_chat.h"
 #include "infer/cmd_generate.h"
 #include "nn/cmd_export.h"
 #include "nn/cmd_logits.h"
+#include "serve/cmd_serve.h"
 #include "train/cmd_train.h"
 #include "train/report.h"
 
@@ -23,6 +25,8 @@ constexpr std::array kCommands{
     Command{"pretrain", "train a base model from text", cmd_pretrain},
     Command{"extend", "longer context with YaRN, in phases", cmd_extend},
     Command{"generate", "continue a prompt", cmd_generate},
+    Command{"chat", "talk to a model in the terminal", cmd_chat},
+    Command{"serve", "serve a model over HTTP: OpenAI's API and a chat page", cmd_serve},
     Command{"init", "random weights in the Hugging Face layout", cmd_init},
     Command{"logits", "logits of a token sequence, for parity checks", cmd_logits},
     Command{"grad", "gradients of a token sequence, for parity checks", cmd_grad},

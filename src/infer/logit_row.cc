@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 #include <functional>
 #include <limits>
 
+#include "base/cpu_info.h"
 #include "base/error.h"
 
 namespace hadal {
@@ -15,35 +15,68 @@ namespace {
 constexpr std::size_t kBlock = 64, kLanes = 8;
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
-// x = n ln 2 + r with |r| <= ln(2)/2, then 2^n times the series of e^r up to r^12. No call and no branch, so that the
-// loops over it are vectorised.
-inline double exp_inline(double x) {
+#define HADAL_INLINE [[gnu::always_inline]] inline
+
+// Eight lanes, whatever registers the machine has: the order of additions is part of the result, and no instruction set
+// fuses a multiplication with an addition, so all give the same bits.
+using Doubles = double __attribute__((vector_size(kLanes * sizeof(double))));
+using Bits = std::uint64_t __attribute__((vector_size(kLanes * sizeof(double))));
+using Floats = float __attribute__((vector_size(kLanes * sizeof(float))));
+
+// x = n ln 2 + r with |r| <= ln(2)/2, then 2^n times the series of e^r up to r^12, summed in pairs (Estrin).
+HADAL_INLINE Doubles exp_lanes(Doubles x) {
   constexpr double kLog2e = 1.4426950408889634, kRound = 0x1.8p52, kLn2High = 0x1.62e42fefa3800p-1,
-                   kLn2Low = 0x1.ef35793c76730p-45, kLowest = -700;
-  constexpr std::array kSeries = {
-      1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720,
-      1.0 / 120,       1.0 / 24,       1.0 / 6,       1.0 / 2,      1.0,         1.0};
-  const double inside = x > kLowest ? x : kLowest;
-  const double shifted = inside * kLog2e + kRound;
-  const double n = shifted - kRound;
-  const double r = (inside - n * kLn2High) - n * kLn2Low;
-  double series = kSeries[0];
-  for (std::size_t i = 1; i < kSeries.size(); ++i) series = series * r + kSeries[i];
-  const double power = std::bit_cast<double>((std::bit_cast<std::uint64_t>(shifted) + 1023) << 52);
-  return x > kLowest ? series * power : 0.0;
+                   kLn2Low = 0x1.ef35793c76730p-45;
+  const Doubles lowest = Doubles{} - 700.0, zero{};
+  const Doubles inside = x > lowest ? x : lowest;
+  const Doubles shifted = inside * kLog2e + kRound;
+  const Doubles n = shifted - kRound;
+  const Doubles r = (inside - n * kLn2High) - n * kLn2Low, r2 = r * r, r4 = r2 * r2, r8 = r4 * r4;
+  const Doubles low = (1.0 + r) + (1.0 / 2 + r * (1.0 / 6)) * r2;
+  const Doubles middle = (1.0 / 24 + r * (1.0 / 120)) + (1.0 / 720 + r * (1.0 / 5040)) * r2;
+  const Doubles high =
+      ((1.0 / 40320 + r * (1.0 / 362880)) + (1.0 / 3628800 + r * (1.0 / 39916800)) * r2) + r4 * (1.0 / 479001600);
+  const auto power = reinterpret_cast<Doubles>((reinterpret_cast<Bits>(shifted) + 1023) << 52);
+  return x > lowest ? (low + (middle * r4 + high * r8)) * power : zero;
 }
 
-double block_weight(std::span<const float> block, double max, double inverse_temperature) {
-  std::array<double, kLanes> lanes{};
-  if (block.size() == kBlock) {
-    for (std::size_t i = 0; i < kBlock; i += kLanes)
-      for (std::size_t j = 0; j < kLanes; ++j)
-        lanes[j] += exp_inline((static_cast<double>(block[i + j]) - max) * inverse_temperature);
-  } else {
-    for (std::size_t i = 0; i < block.size(); ++i)
-      lanes[i % kLanes] += exp_inline((static_cast<double>(block[i]) - max) * inverse_temperature);
+HADAL_INLINE double block_weight(const float* block, double max, double inverse_temperature) {
+  Doubles lanes{};
+  for (std::size_t i = 0; i < kBlock; i += kLanes) {
+    Floats logits;
+    __builtin_memcpy(&logits, block + i, sizeof logits);
+    lanes += exp_lanes((__builtin_convertvector(logits, Doubles) - max) * inverse_temperature);
   }
   return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
+}
+
+// Weights of whole blocks.
+HADAL_INLINE void weigh_blocks(std::span<double> sums, const float* logits, double max, double inverse_temperature) {
+  for (std::size_t b = 0; b < sums.size(); ++b) sums[b] = block_weight(logits + b * kBlock, max, inverse_temperature);
+}
+
+using WeighBlocks = void (*)(std::span<double>, const float*, double, double);
+
+void weigh_portable(std::span<double> sums, const float* logits, double max, double inverse_temperature) {
+  weigh_blocks(sums, logits, max, inverse_temperature);
+}
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) void weigh_avx2(std::span<double> sums, const float* logits, double max,
+                                                double inverse_temperature) {
+  weigh_blocks(sums, logits, max, inverse_temperature);
+}
+__attribute__((target("avx512f"))) void weigh_avx512(std::span<double> sums, const float* logits, double max,
+                                                     double inverse_temperature) {
+  weigh_blocks(sums, logits, max, inverse_temperature);
+}
+#endif
+
+WeighBlocks best_weigh_blocks() {
+#if defined(__x86_64__)
+  if (chosen_isa() >= Isa::kAvx512) return weigh_avx512;
+  if (chosen_isa() >= Isa::kAvx2) return weigh_avx2;
+#endif
+  return weigh_portable;
 }
 
 // a > b is false for NaN, which so never becomes a maximum.
@@ -67,7 +100,7 @@ std::span<const float> block_at(std::span<const float> logits, std::size_t block
 }  // namespace
 
 double exp_of_negative(double x) {
-  return exp_inline(x);
+  return exp_lanes(Doubles{} + x)[0];
 }
 
 void LogitRow::assign(std::span<const float> logits_V) {
@@ -91,13 +124,20 @@ int LogitRow::argmax() const {
 }
 
 double LogitRow::weigh(double inverse_temperature) {
+  static const WeighBlocks weigh_whole = best_weigh_blocks();
   inverse_temperature_ = inverse_temperature;
   block_sum_.resize(block_max_.size());
-  sum_ = 0;
-  for (std::size_t b = 0; b < block_sum_.size(); ++b) {
-    block_sum_[b] = block_weight(block_at(logits_, b), static_cast<double>(max_), inverse_temperature);
-    sum_ += block_sum_[b];
+  const auto max = static_cast<double>(max_);
+  const std::size_t whole = logits_.size() / kBlock;
+  weigh_whole(std::span(block_sum_).first(whole), logits_.data(), max, inverse_temperature);
+  if (whole < block_sum_.size()) {
+    std::array<float, kBlock> padded;
+    padded.fill(kNone);
+    std::ranges::copy(block_at(logits_, whole), padded.begin());
+    block_sum_[whole] = block_weight(padded.data(), max, inverse_temperature);
   }
+  sum_ = 0;
+  for (const double sum : block_sum_) sum_ += sum;
   return sum_;
 }
 
@@ -113,10 +153,11 @@ int LogitRow::draw(double u) const {
   int chosen = argmax();
   for (std::size_t i = 0; i < logits.size(); ++i) {
     const double weight =
-        exp_inline((static_cast<double>(logits[i]) - static_cast<double>(max_)) * inverse_temperature_);
+        exp_of_negative((static_cast<double>(logits[i]) - static_cast<double>(max_)) * inverse_temperature_);
     if (weight == 0) continue;
     chosen = static_cast<int>(block * kBlock + i);
-    if ((before += weight) > wanted) break;
+    before += weight;
+    if (before > wanted) break;
   }
   return chosen;
 }

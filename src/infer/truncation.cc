@@ -19,25 +19,30 @@ double sum_of_weights(const std::vector<Candidate>& candidates) {
   return sum;
 }
 
-/// Keeps, in the order of `before`, the fewest candidates whose weights reach `wanted`. Sorts pieces that grow, because
-/// a few candidates are mostly enough.
+/// Keeps the fewest candidates, in the order of `before`, whose weights reach `wanted`; what is kept stays by id.
+/// Halves the range in which the last of them lies, so that nothing is ever sorted whole.
 template <class Before>
 void keep_until(std::vector<Candidate>& candidates, double wanted, Before before) {
+  std::vector<Candidate> order = candidates;
+  auto first = order.begin(), end = order.end();  // the sum passes `wanted` in between
   double sum = 0;
-  std::size_t done = 0;
-  for (std::size_t piece = 64; done < candidates.size(); piece *= 4) {
-    const std::size_t end = std::min(candidates.size(), done + piece);
-    const auto first = candidates.begin() + static_cast<std::ptrdiff_t>(done),
-               middle = candidates.begin() + static_cast<std::ptrdiff_t>(end);
-    if (end < candidates.size()) std::nth_element(first, middle, candidates.end(), before);
-    std::sort(first, middle, before);
-    for (; done < end; ++done) {
-      sum += candidates[done].weight;
-      if (sum < wanted) continue;
-      candidates.resize(done + 1);
-      return;
+  while (end - first > 32) {
+    const auto middle = first + (end - first) / 2;
+    std::nth_element(first, middle, end, before);
+    double below = sum;
+    for (auto c = first; c != middle; ++c) below += c->weight;
+    if (below < wanted) {
+      first = middle;
+      sum = below;
+    } else {
+      end = middle;
     }
   }
+  std::sort(first, end, before);
+  while (first != end && (sum += first->weight) < wanted) ++first;
+  if (first == end) return;
+  const Candidate last = *first;
+  std::erase_if(candidates, [&](const Candidate& c) { return before(last, c); });
 }
 
 // Locally typical sampling (Meister et al. 2022): those whose information -ln p is nearest to the entropy.
@@ -74,6 +79,7 @@ void truncate(LogitRow& row, const SamplingParams& params, double inverse_temper
   std::vector<int> ids;
   if (by_rank) {
     row.likeliest(params.top_k, ids);
+    std::ranges::sort(ids);
   } else {
     // All steps but typical_p keep the likeliest so many. Without it, what a later step removes anyway need not be
     // looked at, as long as the sum counts it. The margin leaves the decision to the steps themselves.
@@ -94,7 +100,6 @@ void truncate(LogitRow& row, const SamplingParams& params, double inverse_temper
   if (params.top_p < 1) keep_until(kept, params.top_p * (sum > 0 ? sum : sum_of_weights(kept)), likelier);
   keep_near_likeliest(kept, below_min_p);
   keep_near_likeliest(kept, below_sigma);
-  if (by_rank || typical || params.top_p < 1) std::ranges::sort(kept, {}, &Candidate::id);
 }
 
 int draw(const std::vector<Candidate>& candidates, double u) {
@@ -104,7 +109,8 @@ int draw(const std::vector<Candidate>& candidates, double u) {
   for (const Candidate& c : candidates) {
     if (c.weight == 0) continue;
     chosen = c.id;
-    if ((sum += c.weight) > wanted) break;
+    sum += c.weight;
+    if (sum > wanted) break;
   }
   return chosen;
 }

@@ -1,0 +1,22 @@
+#pragma once
+#include "infer/loaded_model.h"
+#include "serve/api.h"
+
+namespace hadal {
+
+/// The engine of a loaded model on its thread.
+class EngineSource final : public TokenSource {
+ public:
+  EngineSource(LoadedModel& loaded, const EngineOptions& options)
+      : engine_(loaded.ctx, loaded.model, loaded.tokenizer(), options), thread_(engine_) {}
+  std::uint64_t submit(Request request) override { return thread_.submit(std::move(request)); }
+  void cancel(std::uint64_t request) override { thread_.cancel(request); }
+  EngineStats stats() const override { return engine_.stats(); }
+  std::int64_t context() const override { return engine_.context(); }
+
+ private:
+  Engine engine_;
+  EngineThread thread_;
+};
+
+}  // namespace hadal
