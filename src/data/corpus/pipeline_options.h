@@ -123,6 +123,7 @@ struct DataPrepareOptions {
   std::string out, tokenizer;
   int threads = 0, samples = 5;
   std::int64_t seed = 1, max_document_bytes = std::int64_t{16} << 20, memory_mb = 1024;
+  double split_joint_tokens = 0;
   bool keep_work = false;
   std::vector<SourceOptions> sources;
   CleanOptions clean;
@@ -143,6 +144,9 @@ struct DataPrepareOptions {
     v("threads", threads, "0: all CPUs");
     v("seed", seed, "of shuffling, FIM and the validation share");
     v("tokenizer", tokenizer, "folder or tokenizer.json; empty: train one on what is kept", {.placeholder = "PATH"});
+    v("split_joint_tokens", split_joint_tokens,
+      "share of the tokens that join punctuation with line breaks which are split in two (V3 does so, at an unknown "
+      "share)");
     v("max_document_bytes", max_document_bytes,
       "longer lines of JSON and pages are dropped, longer plain text is cut into documents");
     v("memory_mb", memory_mb, "what deduplication may take beside a few bytes per document");

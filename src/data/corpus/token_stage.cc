@@ -7,6 +7,7 @@
 #include "base/progress.h"
 #include "data/corpus/cpu_clock.h"
 #include "data/corpus/text_scan.h"
+#include "data/tokenizer/joint_tokens.h"
 #include "data/tokenizer/presets.h"
 #include "data/tokenizer/word_counter.h"
 
@@ -124,6 +125,7 @@ std::vector<fs::path> encode_corpus(ThreadPool& pool, const DataPrepareOptions& 
                                     const Tokenizer& tokenizer, const fs::path& folder) {
   fs::create_directories(folder);
   const LineRemover remover(options.dedup.lines, decisions);
+  const JointTokenSplitter joint(tokenizer);
   std::vector<fs::path> paths;
   Progress progress("tokenize", corpus.num_documents(), "doc");
   for (std::size_t b = 0; b < corpus.num_blocks(); ++b) {
@@ -142,6 +144,9 @@ std::vector<fs::path> encode_corpus(ThreadPool& pool, const DataPrepareOptions& 
           e.kept = remover.keep(d, block.text(static_cast<std::size_t>(i)));
           e.line_seconds = watch.lap();
           tokenizer.encode_append(e.kept.text, e.ids);
+          if (options.split_joint_tokens > 0)
+            e.ids = joint.split(e.ids, options.split_joint_tokens, static_cast<std::uint64_t>(options.seed),
+                                static_cast<std::uint64_t>(d));
           e.encode_seconds = watch.lap();
         }
       });

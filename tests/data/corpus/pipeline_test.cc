@@ -233,6 +233,30 @@ TEST_F(Pipeline, MixAndValidation) {
   EXPECT_EQ(TokenShard(dir_ / "out" / "shards" / "train-00000.shard").num_sequences(), 0);
 }
 
+TEST_F(Pipeline, SplitsJointTokensAndKeepsTheText) {
+  options_.pack.kind = "none", options_.pack.shuffle = false;
+  options_.pack.shard_tokens = 1 << 20;
+  options_.fim.rate = 0;
+  const auto documents = [&](double rate) {
+    options_.split_joint_tokens = rate;
+    prepare();
+    const TokenShard shard(dir_ / "out" / "shards" / "train-00000.shard");
+    const Tokenizer tokenizer = Tokenizer::load(dir_ / "out" / "tokenizer");
+    std::pair<std::string, index_t> result{"", shard.num_tokens()};
+    for (index_t d = 0; d < shard.num_documents(); ++d) {
+      std::vector<int> ids(static_cast<std::size_t>(shard.document_length(d)));
+      shard.read(d, 0, ids);
+      result.first += tokenizer.decode(ids) + "|";
+    }
+    return result;
+  };
+  const auto whole = documents(0), some = documents(0.5), all = documents(1);
+  EXPECT_EQ(whole.first, all.first);
+  EXPECT_EQ(whole.first, some.first);
+  EXPECT_LT(whole.second, some.second);
+  EXPECT_LT(some.second, all.second);
+}
+
 TEST_F(Pipeline, PlainDocumentsAreReadyForTheLoader) {
   options_.pack.kind = "none";
   options_.pack.shard_tokens = 1 << 20;
