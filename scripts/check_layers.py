@@ -28,7 +28,7 @@ LEVELS = {
 MAX_LINES = 800
 MAX_README_LINES = 30
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
-SOURCE_FOLDERS = ("src", "tests", "bench", "scripts", "cmake")
+SOURCE_FOLDERS = ("src", "tests", "bench", "scripts", "cmake", "web")
 SUFFIXES = {".h", ".cc", ".py", ".sh", ".cmake", ".js", ".css", ".html"}
 
 
