@@ -14,7 +14,9 @@ if [ "${1:-}" = --bilingual ]; then
   shift
 fi
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+say() {
+  if [ -t 1 ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi
+}
 
 say "1. Text: the help of LibreOffice (MPL-2.0), from a Debian package"
 if $bilingual; then

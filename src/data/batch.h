@@ -17,4 +17,12 @@ struct Batch {
                                          // sequence_begins unless documents are masked from each other
 };
 
+/// Where batches come from: an endless stream of sequences, any stretch of which can be had at once.
+class BatchSource {
+ public:
+  virtual ~BatchSource() = default;
+  /// Sequences [first, first + count) of the stream.
+  virtual Batch batch(std::int64_t first, std::int64_t count) const = 0;
+};
+
 }  // namespace hadal

@@ -28,7 +28,7 @@ enum class Split : std::uint8_t { kTrain, kValidation };
 /// concatenated and cut into sequences (DeepSeek-V3 report 4.1). A batch is a pure function of the seed, the place in
 /// the stream and its shape: a resumed run needs nothing but the number of tokens (or sequences) it has used, and batch
 /// size and sequence length may change from step to step.
-class Loader {
+class Loader : public BatchSource {
  public:
   /// bos_id, eos_id: needed where the options add them. The shard must outlive the loader.
   Loader(const TokenShard& shard, const LoaderOptions& options, std::uint64_t seed, Split split, int seq_length,
@@ -36,7 +36,7 @@ class Loader {
 
   /// Sequences [first, first + count) of seq_length tokens each. The target of a token is the one behind it in the
   /// stream; none (-1) where documents are masked and the next one begins.
-  Batch batch(std::int64_t first, std::int64_t count) const {
+  Batch batch(std::int64_t first, std::int64_t count) const override {
     return batch_at(first * seq_length_, count, seq_length_);
   }
   /// The `count` sequences of `seq_length` tokens behind the first `tokens_used` tokens of the stream.

@@ -44,6 +44,8 @@ int cmd_extend(Args args) {
   inputs.verb = "extend";
   inputs.config = load_model_config(o.model);
   inputs.weights = o.model;
+  HADAL_CHECK(corpus.packed.empty(),
+              "extend: sequences grow from phase to phase, so the corpus must have pack.kind none");
   inputs.shard = &corpus.shard;
   inputs.tokenizer = &corpus.tokenizer;
   inputs.options = OptionTable(o).to_json();

@@ -52,12 +52,14 @@ int cmd_pretrain(Args args) {
   inputs.config.eos_token_ids = {corpus.tokenizer.eos_id()};
   inputs.weights = o.init_from;
   inputs.shard = &corpus.shard;
+  inputs.packed = corpus.packed, inputs.packed_validation = corpus.packed_validation;
   inputs.tokenizer = &corpus.tokenizer;
   inputs.options = OptionTable(o).to_json();
   inputs.data = corpus.manifest;
   const ParameterCount parameters = count_parameters(inputs.config);
   log_info("model: ", parameters.total, " parameters (", parameters.active, " active a token, ", parameters.mtp,
-           " in MTP); corpus: ", corpus.shard.num_documents(), " documents, ", corpus.shard.num_tokens(), " tokens");
+           " in MTP); corpus: ", corpus.manifest.at("documents").to_number<std::int64_t>(), " documents, ",
+           corpus.manifest.at("tokens").to_number<std::int64_t>(), " tokens");
   const RunResult result = run_training(exec, o.run, inputs, o.out, o.resume);
   if (o.json)
     fmt::print("{}\n", json_line(JsonObject{{"finished", result.finished},

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/utf8.h"
+#include "data/packed_loader.h"
 #include "kernels/roofline.h"
 #include "nn/generate.h"
 #include "nn/weights.h"
@@ -35,11 +36,8 @@ class Run {
         trainer_(exec, model_, options.trainer,
                  plan_run(options.trainer.batch, options.trainer.seq_length, options.steps, options.tokens)),
         total_(plan_run(options.trainer.batch, options.trainer.seq_length, options.steps, options.tokens)),
-        train_(*inputs.shard, options.loader, seed(), Split::kTrain, options.trainer.seq_length,
-               inputs.tokenizer->bos_id(), inputs.tokenizer->eos_id()) {
-    if (o_.loader.validation_share > 0)
-      validation_.emplace(*in_.shard, o_.loader, seed(), Split::kValidation, o_.trainer.seq_length,
-                          in_.tokenizer->bos_id(), in_.tokenizer->eos_id());
+        train_(source(Split::kTrain)),
+        validation_(source(Split::kValidation)) {
     for (int layer = 0; layer < in_.config.num_hidden_layers + in_.config.num_nextn_predict_layers; ++layer)
       if (in_.config.is_moe_layer(layer)) moe_layers_.push_back(layer);
     token_bytes_ = in_.tokenizer->text_bytes_per_token();
@@ -49,6 +47,8 @@ class Run {
   RunResult go();
 
  private:
+  /// The sequences of one side; nullptr: there is no validation text.
+  std::unique_ptr<BatchSource> source(Split split) const;
   std::uint64_t seed() const { return static_cast<std::uint64_t>(o_.seed); }
   void begin();
   void one_step();
@@ -68,8 +68,7 @@ class Run {
   Model model_;
   Trainer trainer_;
   RunPosition total_;
-  Loader train_;
-  std::optional<Loader> validation_;
+  std::unique_ptr<BatchSource> train_, validation_;
   std::vector<int> token_bytes_;
   std::vector<int> moe_layers_;  // numbers, MTP ones last
   std::optional<CheckpointDir> checkpoints_;
@@ -79,6 +78,22 @@ class Run {
   double tokens_per_second_ = 0;
   double roof_ = 0, flops_per_token_ = 0;  // of this machine; of this model
 };
+
+std::unique_ptr<BatchSource> Run::source(Split split) const {
+  const bool train = split == Split::kTrain;
+  if (in_.packed.empty()) {
+    if (!train && o_.loader.validation_share == 0) return nullptr;
+    return std::make_unique<Loader>(*in_.shard, o_.loader, seed(), split, o_.trainer.seq_length,
+                                    in_.tokenizer->bos_id(), in_.tokenizer->eos_id());
+  }
+  const std::span<const TokenShard> shards = train ? in_.packed : in_.packed_validation;
+  if (shards.empty()) return nullptr;
+  const int pad = std::max(in_.tokenizer->pad_id(), 0);  // has no target, so any id will do
+  auto packed = std::make_unique<PackedLoader>(shards, seed(), o_.loader.mask_documents, pad);
+  HADAL_CHECK(packed->sequence_length() == o_.trainer.seq_length, "seq_length is ", o_.trainer.seq_length,
+              ", the corpus is packed into sequences of ", packed->sequence_length());
+  return packed;
+}
 
 RunManifest Run::manifest() const {
   RunManifest m;
@@ -125,7 +140,7 @@ void Run::begin() {
 
 void Run::one_step() {
   const StepReport report =
-      trainer_.step([&](std::int64_t first, std::int64_t count) { return train_.batch(first, count); });
+      trainer_.step([&](std::int64_t first, std::int64_t count) { return train_->batch(first, count); });
   const StepMetrics& m = report.metrics;
   if (!report.reason.empty()) {
     log_batch(report);
@@ -154,7 +169,7 @@ void Run::one_step() {
 
 /// The batch of a step that stood out, whole, so that its text can be looked at.
 void Run::log_batch(const StepReport& report) {
-  const Batch batch = train_.batch(report.first_sequence, report.num_sequences);
+  const Batch batch = train_->batch(report.first_sequence, report.num_sequences);
   JsonArray ids, text;
   for (std::size_t s = 0; s + 1 < batch.sequence_begins.size(); ++s) {
     const std::span<const int> sequence(batch.ids.data() + batch.sequence_begins[s],
@@ -267,7 +282,7 @@ RunResult Run::go() {
 
 }  // namespace
 
-Validation validate(Context& ctx, Model& model, Loader& loader, std::int64_t sequences, std::int64_t batch,
+Validation validate(Context& ctx, Model& model, const BatchSource& source, std::int64_t sequences, std::int64_t batch,
                     const std::vector<int>& token_bytes) {
   constexpr std::size_t kParts = 8;
   Validation v;
@@ -275,7 +290,7 @@ Validation validate(Context& ctx, Model& model, Loader& loader, std::int64_t seq
   double loss_sum = 0, bytes_sum = 0;
   std::int64_t targets = 0;
   for (std::int64_t first = 0; first < sequences; first += batch) {
-    const Batch b = loader.batch(first, std::min(batch, sequences - first));
+    const Batch b = source.batch(first, std::min(batch, sequences - first));
     ctx.saved.reset();
     ctx.scratch.reset();
     const auto num_tokens = static_cast<index_t>(b.ids.size());

@@ -63,8 +63,9 @@ struct RunOptions {
 struct RunInputs {
   std::string verb;  // for the manifest and the progress line
   ModelConfig config;
-  std::filesystem::path weights;  // a model folder to start from; empty: random weights
-  const TokenShard* shard = nullptr;
+  std::filesystem::path weights;                          // a model folder to start from; empty: random weights
+  const TokenShard* shard = nullptr;                      // plain documents
+  std::span<const TokenShard> packed, packed_validation;  // or sequences that are packed already
   const Tokenizer* tokenizer = nullptr;
   JsonObject options, data;  // for the manifest
 };
@@ -75,12 +76,12 @@ struct RunResult {
   double loss = 0, validation_loss = 0, bits_per_byte = 0;
 };
 
-/// Mean loss and bits per byte over the first `sequences` sequences of a loader.
+/// Mean loss and bits per byte over the first `sequences` sequences of a source.
 struct Validation {
   double loss = 0, bits_per_byte = 0;
   std::vector<double> bits_per_byte_by_position;  // eight equal parts of the sequence
 };
-Validation validate(Context& ctx, Model& model, Loader& loader, std::int64_t sequences, std::int64_t batch,
+Validation validate(Context& ctx, Model& model, const BatchSource& source, std::int64_t sequences, std::int64_t batch,
                     const std::vector<int>& token_bytes);
 
 /// Runs until the end, a signal, or an Error. resume: continue from the newest checkpoint of `folder`; without it the

@@ -53,15 +53,19 @@ std::optional<PreparedCorpus> find_prepared(const fs::path& folder, const std::s
     const Json manifest = read_json_file(folder / "manifest.json");
     ObjectReader reader(manifest, (folder / "manifest.json").string());
     if (reader.get<std::string>("hash") != key) return std::nullopt;
-    return PreparedCorpus{Tokenizer::load(folder / "tokenizer"), TokenShard(folder / "tokens.shard"),
-                          manifest.get_object(), true};
+    return PreparedCorpus{Tokenizer::load(folder / "tokenizer"),
+                          TokenShard(folder / "tokens.shard"),
+                          manifest.get_object(),
+                          true,
+                          {},
+                          {}};
   } catch (const Error& e) {
     log_warning("data is prepared again: ", e.what());
     return std::nullopt;
   }
 }
 
-/// What `data prepare` left in a folder. The loader packs and shuffles by itself, so it wants plain documents.
+/// What `data prepare` left in a folder: plain documents in one shard, or any number of shards with packed sequences.
 PreparedCorpus open_prepared(const CorpusOptions& options) {
   const fs::path folder = options.prepared;
   HADAL_CHECK(options.inputs.empty(), "data: prepared is ", options.prepared, ", so inputs must be empty");
@@ -69,17 +73,19 @@ PreparedCorpus open_prepared(const CorpusOptions& options) {
   const Json manifest = read_json_file(folder / "manifest.json");
   ObjectReader reader(manifest, where);
   const auto kind = reader.object("options").object("pack").get<std::string>("kind");
-  HADAL_CHECK(kind == "none", where, ": pack.kind is ", kind, ", want none: the loader packs by itself");
-  std::vector<std::string> shards;
+  const bool plain = kind == "none";
+  std::vector<std::string> shards, validation;
   const Json& list = reader.value("shards");
   if (!list.is_array()) reader.reject("shards", "a list");
   for (const Json& entry : list.get_array()) {
     ObjectReader shard(entry, where, "shards");
-    HADAL_CHECK(shard.get<std::string>("split") == "train", where,
+    const bool train = shard.get<std::string>("split") == "train";
+    HADAL_CHECK(train || !plain, where,
                 ": has validation shards, want pack.validation_share 0: the loader takes its share by itself");
-    shards.push_back(shard.get<std::string>("file"));
+    (train ? shards : validation).push_back(shard.get<std::string>("file"));
   }
-  HADAL_CHECK(shards.size() == 1, where, ": ", shards.size(), " shards, want 1; raise pack.shard_tokens");
+  HADAL_CHECK(!shards.empty() && (shards.size() == 1 || !plain), where, ": ", shards.size(),
+              " shards of plain documents, want 1; raise pack.shard_tokens");
   Tokenizer tokenizer = Tokenizer::load(folder / "tokenizer");
   HADAL_CHECK(options.tokenizer.empty() || tokenizer_json(load_tokenizer_files(options.tokenizer).spec) ==
                                                tokenizer_json(tokenizer.files().spec),
@@ -91,10 +97,19 @@ PreparedCorpus open_prepared(const CorpusOptions& options) {
                   {"tokenizer", JsonObject{{"path", (folder / "tokenizer").string()},
                                            {"hash", reader.object("tokenizer").get<std::string>("hash")},
                                            {"vocab_size", tokenizer.vocab_size()}}}};
-  TokenShard shard(folder / shards.front());
-  told["documents"] = shard.num_documents();
-  told["tokens"] = shard.num_tokens();
-  return {std::move(tokenizer), std::move(shard), std::move(told), true};
+  PreparedCorpus corpus{std::move(tokenizer), TokenShard(folder / shards.front()), std::move(told), true, {}, {}};
+  std::int64_t documents = corpus.shard.num_documents(), tokens = corpus.shard.num_tokens();
+  if (!plain) {
+    documents = tokens = 0;
+    for (const std::string& file : shards) {
+      corpus.packed.emplace_back(folder / file);
+      documents += corpus.packed.back().num_documents(), tokens += corpus.packed.back().num_tokens();
+    }
+    for (const std::string& file : validation) corpus.packed_validation.emplace_back(folder / file);
+  }
+  corpus.manifest["documents"] = documents;
+  corpus.manifest["tokens"] = tokens;
+  return corpus;
 }
 
 struct Documents {
@@ -173,7 +188,7 @@ PreparedCorpus prepare_corpus(ThreadPool& pool, const CorpusOptions& options, co
                                                {"hash", hash_of_text(tokenizer_json(files.spec))},
                                                {"vocab_size", tokenizer.vocab_size()}}}};
   write_file_atomically(folder / "manifest.json", json_pretty(manifest));
-  return {std::move(tokenizer), std::move(shard), std::move(manifest), false};
+  return {std::move(tokenizer), std::move(shard), std::move(manifest), false, {}, {}};
 }
 
 }  // namespace hadal

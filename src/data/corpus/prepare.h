@@ -23,7 +23,8 @@ struct CorpusOptions {
   template <class V>
   void visit(V&& v) {
     v("inputs", inputs, "text, .jsonl and .html files, and folders of them");
-    v("prepared", prepared, "folder of hadal data prepare with pack.kind none and one shard, in place of inputs");
+    v("prepared", prepared,
+      "folder of hadal data prepare, in place of inputs: packed sequences, or plain documents in one shard");
     v("text_field", text_field, "key of the text in JSON lines");
     v("separator", separator, "stands between the documents of a plain-text file; empty: one document per file");
     v("deduplicate", deduplicate, "keep one of several equal documents");
@@ -35,10 +36,11 @@ struct CorpusOptions {
 /// A corpus that is ready for a loader.
 struct PreparedCorpus {
   Tokenizer tokenizer;
-  TokenShard shard;
+  TokenShard shard;     // plain documents; of a packed corpus the first of `packed`
   JsonObject manifest;  // folder/manifest.json: "hash" of everything that went in, counts, "tokenizer": {path, hash,
                         // vocab_size}
   bool reused = false;  // found in the folder, nothing was done
+  std::vector<TokenShard> packed, packed_validation;  // sequences that data prepare packed; empty: the loader packs
 };
 
 /// Reads the inputs, trains or loads the tokenizer, encodes, and writes folder/tokenizer/, folder/tokens.shard and,

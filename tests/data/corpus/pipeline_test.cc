@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "data/corpus/inspect_shards.h"
 #include "data/corpus/prepare.h"
+#include "data/packed_loader.h"
 #include "data/tokenizer/presets.h"
 #include "data/tokenizer/tokenizer.h"
 #include "formats/token_shard.h"
@@ -274,9 +275,55 @@ TEST_F(Pipeline, PlainDocumentsAreReadyForTheLoader) {
   options_.pack.shard_tokens = 4000;
   prepare();
   EXPECT_NE(error_of([&] { prepare_corpus(pool, corpus, dir_ / "unused"); }).find("shard_tokens"), std::string::npos);
-  options_.pack.kind = "concatenate";
-  prepare();
-  EXPECT_NE(error_of([&] { prepare_corpus(pool, corpus, dir_ / "unused"); }).find("pack.kind"), std::string::npos);
+}
+
+TEST_F(Pipeline, PackedSequencesAreReadyForTheLoader) {
+  for (const char* kind : {"concatenate", "best_fit"}) {
+    options_.pack.kind = kind;
+    options_.pack.validation_share = 0.2;
+    const JsonObject m = prepare().manifest;
+    ThreadPool pool(1);
+    const PreparedCorpus prepared = prepare_corpus(pool, {.prepared = options_.out}, dir_ / "unused");
+    EXPECT_GT(prepared.packed.size(), 1U);
+    EXPECT_GE(prepared.packed_validation.size(), 1U);
+    for (const bool mask : {false, true}) {
+      const PackedLoader loader(prepared.packed, 3, mask, /*pad_id=*/0);
+      // One epoch holds every token once; its order is not that of the shards.
+      std::vector<int> in_shards, in_batches;
+      std::int64_t borders = 0;
+      for (const TokenShard& shard : prepared.packed) {
+        std::vector<int> tokens(static_cast<std::size_t>(shard.num_tokens()));
+        shard.read_tokens(0, tokens);
+        in_shards.insert(in_shards.end(), tokens.begin(), tokens.end());
+      }
+      bool moved = false;
+      for (std::int64_t s = 0; s < loader.num_sequences(); ++s) {
+        const Batch b = loader.batch(s, 1);
+        ASSERT_EQ(b.ids.size(), 64U);
+        ASSERT_EQ(b.targets.size(), 64U);
+        EXPECT_EQ(b.targets.back(), -1);
+        std::size_t length = 64;  // without padding: an unfilled sequence has no targets behind its last token
+        while (length > 1 && b.targets[length - 1] < 0 && b.targets[length - 2] < 0 && b.ids[length - 1] == 0) --length;
+        for (std::size_t t = 0; t < length; ++t) in_batches.push_back(b.ids[t]);
+        for (std::size_t t = 0; t + 1 < length; ++t)
+          if (b.targets[t] >= 0)
+            EXPECT_EQ(b.targets[t], b.ids[t + 1]);
+          else
+            EXPECT_TRUE(mask);
+        borders += std::ssize(b.segment_begins) - 2;
+        EXPECT_EQ(b.positions[0], 0);
+        moved |= s < 60 && in_batches[static_cast<std::size_t>(s)] != in_shards[static_cast<std::size_t>(s)];
+      }
+      EXPECT_TRUE(moved);
+      EXPECT_EQ(borders > 0, mask);
+      std::sort(in_shards.begin(), in_shards.end());
+      std::sort(in_batches.begin(), in_batches.end());
+      EXPECT_EQ(in_batches, in_shards) << kind;
+      const Batch two = loader.batch(5, 2), second = loader.batch(6, 1);
+      EXPECT_TRUE(std::equal(second.ids.begin(), second.ids.end(), two.ids.begin() + 64));
+      EXPECT_NE(loader.batch(0, 1).ids, loader.batch(loader.num_sequences(), 1).ids) << "epochs have one order";
+    }
+  }
 }
 
 TEST_F(Pipeline, DamagedInputsAreCountedOrFatal) {
