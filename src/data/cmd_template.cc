@@ -3,11 +3,10 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <fstream>
 
 #include "base/command.h"
 #include "base/file.h"
-#include "base/json.h"
+#include "base/json_lines.h"
 #include "data/chat_template/chat_template.h"
 #include "data/chat_template/describe.h"
 
@@ -75,14 +74,9 @@ int render(Args args) {
   const Tokenizer tokenizer = Tokenizer::load(o.tokenizer);
   const ChatTemplate chat = load_template(tokenizer, o.tokenizer, o.template_file);
   const Json variables = o.variables.empty() ? Json() : parse_json(o.variables, "--variables");
-  std::ifstream file(o.jsonl, std::ios::binary);
-  HADAL_CHECK(file.good(), o.jsonl, ": cannot be read");
-  std::string line;
-  for (std::int64_t number = 1; std::getline(file, line); ++number) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const std::string where = str_cat(o.jsonl, ":", number);
-    fmt::print("{}\n", json_line(render_line(parse_json(line, where), where, chat, tokenizer, variables, o.segments)));
-  }
+  for_each_json_line(o.jsonl, [&](const Json& chat_line, const std::string& where) {
+    fmt::print("{}\n", json_line(render_line(chat_line, where, chat, tokenizer, variables, o.segments)));
+  });
   return 0;
 }
 

@@ -4,11 +4,10 @@
 
 #include <array>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 
 #include "base/command.h"
-#include "base/json.h"
+#include "base/json_lines.h"
 #include "base/utf8.h"
 #include "data/tokenizer/joint_tokens.h"
 #include "data/tokenizer/stats.h"
@@ -62,16 +61,10 @@ int train(Args args) {
 /// Calls use(value of the field, "file:line") for every line of a JSONL file.
 void for_each_field(const std::string& path, const std::string& field,
                     const std::function<void(const Json&, const std::string&)>& use) {
-  std::ifstream file(path, std::ios::binary);
-  HADAL_CHECK(file.good(), path, ": cannot be read");
-  std::string line;
-  for (std::int64_t number = 1; std::getline(file, line); ++number) {
-    const std::string where = str_cat(path, ":", number);
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const Json json = parse_json(line, where);
+  for_each_json_line(path, [&](const Json& json, const std::string& where) {
     ObjectReader reader(json, where);
     use(reader.value(field), reader.at(field));
-  }
+  });
 }
 
 struct EncodeVerbOptions {

@@ -123,6 +123,16 @@ TokenizerFiles load_tokenizer_files(const std::filesystem::path& path) {
   return files;
 }
 
+std::optional<TokenizerFiles> find_tokenizer_files(const std::filesystem::path& model) {
+  if (model.extension() == ".gguf") {
+    const GgufFile file(model);
+    if (!file.metadata().contains("tokenizer.ggml.model")) return std::nullopt;
+    return gguf_tokenizer(file);
+  }
+  if (!std::filesystem::exists(model / "tokenizer.json")) return std::nullopt;
+  return load_tokenizer_files(model);
+}
+
 void write_tokenizer_files(const std::filesystem::path& folder, const TokenizerFiles& files) {
   std::filesystem::create_directories(folder);
   GenerationConfig generation;

@@ -1,6 +1,7 @@
 #pragma once
 // The tokenizer's files in a Hugging Face folder: tokenizer.json with what stands beside it.
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,6 +48,8 @@ int added_token_id(const TokenizerSpec& spec, std::string_view content);
 /// `path`: a folder with tokenizer.json (and perhaps tokenizer_config.json and chat_template.jinja, which wins over the
 /// template inside tokenizer_config.json), a tokenizer.json, whose neighbours are read too, or a *.gguf file.
 TokenizerFiles load_tokenizer_files(const std::filesystem::path& path);
+/// The tokenizer that came with a model, a folder or a *.gguf file; nothing when none did.
+std::optional<TokenizerFiles> find_tokenizer_files(const std::filesystem::path& model);
 
 /// Writes tokenizer.json, tokenizer_config.json, special_tokens_map.json, generation_config.json (the end of sentence
 /// as the only stop) and, when there is a template, chat_template.jinja into `folder`, which is made when missing. Each

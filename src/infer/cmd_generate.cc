@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
-
-#include "base/json.h"
+#include "base/json_lines.h"
 #include "infer/engine.h"
 #include "infer/loaded_model.h"
 
@@ -49,20 +47,14 @@ std::vector<int> encode(const LoadedModel& m, const std::string& text) {
 
 /// The prompts of a file, in its order.
 std::vector<std::vector<int>> read_prompts(const LoadedModel& m, const std::string& path) {
-  std::ifstream file(path);
-  HADAL_CHECK(file.good(), "generate: cannot read ", path);
   std::vector<std::vector<int>> prompts;
-  std::string line;
-  for (int number = 1; std::getline(file, line); ++number) {
-    if (line.empty()) continue;
-    const std::string where = str_cat(path, ":", number);
-    const Json json = parse_json(line, where);
+  for_each_json_line(path, [&](const Json& json, const std::string& where) {
     ObjectReader reader(json, where);
     if (reader.has("tokens"))
       prompts.push_back(reader.get<std::vector<int>>("tokens"));
     else
       prompts.push_back(encode(m, reader.get<std::string>("prompt")));
-  }
+  });
   HADAL_CHECK(!prompts.empty(), "generate: ", path, " has no prompts");
   return prompts;
 }

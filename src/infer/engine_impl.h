@@ -36,6 +36,7 @@ struct Engine::Impl {
   PrefixCache prefixes;
   std::deque<std::unique_ptr<Job>> waiting;  // as they will be admitted
   std::vector<std::unique_ptr<Job>> running;
+  bool pages_moved = false;  // requests took or gave back pages since update_stats
 
   std::mutex mutex;  // guards what follows
   std::vector<std::unique_ptr<Job>> orders;

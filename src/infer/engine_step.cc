@@ -1,9 +1,10 @@
 // What one step of the engine does: orders, admission, a pass over the model, tokens.
 #include <algorithm>
-#include <cstring>
+#include <utility>
 
 #include "infer/engine_impl.h"
 #include "infer/prompt_logprobs.h"
+#include "tensor/copy.h"
 
 namespace hadal {
 namespace {
@@ -11,8 +12,8 @@ namespace {
 void copy_page(const KvCache& cache, int to, int from) {
   for (const LayerCache& layer : cache.layers)
     for (const View& v : {layer.k, layer.v}) {
-      const index_t bytes = bytes_of(v.dtype, v.cols * kernels::kAttentionPage);
-      std::memcpy(v.data + to * bytes, v.data + from * bytes, static_cast<std::size_t>(bytes));
+      const auto rows = [&](int page) { return v.slice_rows(page * kernels::kAttentionPage, kernels::kAttentionPage); };
+      copy_rows(rows(to), rows(from));
     }
 }
 
@@ -90,6 +91,7 @@ void Engine::Impl::admit_waiting() {
   for (const std::unique_ptr<Job>& job : running) answers += job->request.n;
   while (!waiting.empty() && answers + waiting.front()->request.n <= options.max_batch && admit(*waiting.front())) {
     answers += waiting.front()->request.n;
+    pages_moved = true;
     running.push_back(std::move(waiting.front()));
     waiting.pop_front();
     const std::lock_guard lock(mutex);
@@ -143,8 +145,7 @@ void Engine::Impl::run_batch() {
   model.forward(ctx, hidden, ids, cache, slices);
   const View wanted = ctx.temp(std::ssize(rows), hidden_size), logits = ctx.temp_wide(std::ssize(rows), vocab_size);
   for (index_t i = 0; i < wanted.rows; ++i)
-    std::memcpy(wanted.slice_rows(i, 1).data, hidden.slice_rows(rows[static_cast<std::size_t>(i)].at, 1).data,
-                static_cast<std::size_t>(bytes_of(hidden.dtype, hidden_size)));
+    copy_rows(wanted.slice_rows(i, 1), hidden.slice_rows(rows[static_cast<std::size_t>(i)].at, 1));
   if (!rows.empty()) model.logits(ctx, logits, wanted);
 
   for (const Piece& p : pieces) {
@@ -275,6 +276,7 @@ void Engine::Impl::drop_finished() {
   std::erase_if(running, [&](const std::unique_ptr<Job>& job) {
     if (!job->over()) return false;
     release(*job);
+    pages_moved = true;
     const std::lock_guard lock(mutex);
     ++stats.finished;
     stats.prompt_tokens += job->prompt_size();
@@ -287,6 +289,8 @@ void Engine::Impl::drop_finished() {
 void Engine::Impl::update_stats() {
   const std::lock_guard lock(mutex);
   stats.waiting = queued, stats.running = std::ssize(running);
+  // A walk over all cached prompts: not for every token.
+  if (!std::exchange(pages_moved, false)) return;
   stats.cache_tokens_used =
       (index_t{pages.size()} - pages.num_free() - prefixes.num_evictable()) * kernels::kAttentionPage;
 }

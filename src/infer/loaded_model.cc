@@ -1,8 +1,5 @@
 #include "infer/loaded_model.h"
 
-#include <filesystem>
-
-#include "formats/gguf.h"
 #include "nn/weights.h"
 
 namespace hadal {
@@ -19,11 +16,8 @@ LoadedModel::LoadedModel(const LoadOptions& o)
       model(config, ctx.precision, /*train=*/false) {
   load_weights(model, exec, o.model);
   model.pack(exec, PackRecipe::parse(o.weights));
-  const std::filesystem::path path(o.model);
-  const bool gguf = path.extension() == ".gguf";
-  if (gguf ? GgufFile(path).metadata().contains("tokenizer.ggml.model")
-           : std::filesystem::exists(path / "tokenizer.json")) {
-    tokenizer_.emplace(Tokenizer::load(o.model));
+  if (std::optional<TokenizerFiles> files = find_tokenizer_files(o.model)) {
+    tokenizer_.emplace(*std::move(files));
     HADAL_CHECK(tokenizer_->vocab_size() <= config.vocab_size, o.model, ": the tokenizer has ",
                 tokenizer_->vocab_size(), " tokens, config.json says vocab_size ", config.vocab_size);
   }

@@ -1,7 +1,8 @@
 #include "nn/cache.h"
 
-#include <cstring>
 #include <numeric>
+
+#include "tensor/copy.h"
 
 namespace hadal {
 namespace {
@@ -30,20 +31,14 @@ KvCache::KvCache(const ModelConfig& config, DType dtype, int pages) : num_pages(
 }
 
 void scatter_rows(View to, std::span<const index_t> rows, ConstView from) {
-  HADAL_CHECK(to.dtype == from.dtype && to.cols == from.cols && static_cast<index_t>(rows.size()) == from.rows,
-              "scatter_rows: [", from.rows, ", ", from.cols, "] ", dtype_name(from.dtype), " to ", rows.size(),
-              " rows of ", to.cols, " ", dtype_name(to.dtype));
-  const auto bytes = static_cast<std::size_t>(bytes_of(to.dtype, to.cols));
-  for (index_t t = 0; t < from.rows; ++t) {
-    const index_t row = rows[static_cast<std::size_t>(t)];
-    std::memcpy(to.slice_rows(row, 1).data, from.slice_rows(t, 1).data, bytes);
-  }
+  HADAL_CHECK(static_cast<index_t>(rows.size()) == from.rows, "scatter_rows: ", from.rows, " rows to ", rows.size(),
+              " places");
+  for (index_t t = 0; t < from.rows; ++t)
+    copy_rows(to.slice_rows(rows[static_cast<std::size_t>(t)], 1), from.slice_rows(t, 1));
 }
 
 void gather_keys(View to, ConstView from, const kernels::AttentionSegment& segment) {
-  const auto bytes = static_cast<std::size_t>(bytes_of(to.dtype, to.cols));
-  for (index_t j = 0; j < segment.k_len; ++j)
-    std::memcpy(to.slice_rows(j, 1).data, from.slice_rows(segment.key_row(j), 1).data, bytes);
+  for (index_t j = 0; j < segment.k_len; ++j) copy_rows(to.slice_rows(j, 1), from.slice_rows(segment.key_row(j), 1));
 }
 
 SequenceCache::SequenceCache(const ModelConfig& config, DType dtype, index_t max_tokens)

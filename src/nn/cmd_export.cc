@@ -28,16 +28,6 @@ GgmlType gguf_type(const std::string& name) {
   return name == "q8_0" ? GgmlType::kQ8_0 : GgmlType::kBF16;
 }
 
-/// The tokenizer beside the weights, if there is one.
-std::optional<TokenizerFiles> tokenizer_of(const std::filesystem::path& model) {
-  if (model.extension() == ".gguf") {
-    if (!GgufFile(model).metadata().contains("tokenizer.ggml.model")) return std::nullopt;
-  } else if (!std::filesystem::exists(model / "tokenizer.json")) {
-    return std::nullopt;
-  }
-  return load_tokenizer_files(model);
-}
-
 }  // namespace
 
 int cmd_export(Args args) {
@@ -51,7 +41,7 @@ int cmd_export(Args args) {
   ThreadPool pool(o.threads);
   Exec exec(pool);
   Model model = load_model(exec, o.model, Precision{.compute = DType::kF32}, /*train=*/false);
-  const std::optional<TokenizerFiles> tokenizer = tokenizer_of(o.model);
+  const std::optional<TokenizerFiles> tokenizer = find_tokenizer_files(o.model);
   if (o.format == "gguf") {
     write_gguf_model(o.out, model, tokenizer ? &*tokenizer : nullptr, gguf_type(o.type));
   } else {

@@ -6,14 +6,10 @@
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
 #include "kernels/rope.h"
+#include "tensor/copy.h"
 
 namespace hadal {
 namespace {
-
-void copy_rows(View to, ConstView from) {
-  const auto bytes = static_cast<std::size_t>(bytes_of(to.dtype, to.cols));
-  for (index_t r = 0; r < to.rows; ++r) std::memcpy(to.slice_rows(r, 1).data, from.slice_rows(r, 1).data, bytes);
-}
 
 void transpose(View to, ConstView from) {
   const auto bytes = static_cast<std::size_t>(bytes_of(to.dtype, 1));

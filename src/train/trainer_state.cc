@@ -1,8 +1,7 @@
 // What a trainer writes beside the model's weights, and reads back.
-#include <cstring>
-
 #include "base/file.h"
 #include "formats/safetensors.h"
+#include "tensor/copy.h"
 #include "train/trainer.h"
 
 namespace hadal {
@@ -51,9 +50,7 @@ void Trainer::load(const std::filesystem::path& folder, bool keep_place) {
     HADAL_CHECK(stored.dtype == v.dtype && stored.shape == std::vector<index_t>({v.rows, v.cols}), folder.string(),
                 ": ", name, " is ", dtype_name(stored.dtype), " with ", stored.count(), " values, want ",
                 dtype_name(v.dtype), " with ", v.count());
-    for (index_t r = 0; r < v.rows; ++r)
-      std::memcpy(v.slice_rows(r, 1).data, stored.view().slice_rows(r, 1).data,
-                  static_cast<std::size_t>(bytes_of(v.dtype, v.cols)));
+    copy_rows(v, stored.view());
     ++used;
   });
   HADAL_CHECK(used == file.tensors().size(), folder.string(), ": trainer_state.safetensors holds ",

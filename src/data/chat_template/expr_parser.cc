@@ -196,9 +196,7 @@ const Expr* ExprParser::postfix(const Expr* e) {
     } else if (in_.take_sign("[")) {
       e = subscript(e);
     } else if (in_.is_sign("(")) {
-      Expr* call = make(ExprKind::kCall, {e});
-      call_arguments(*call);
-      e = call;
+      e = call(e);
     } else {
       return e;
     }
@@ -243,6 +241,12 @@ void ExprParser::call_arguments(Expr& call) {
   }
 }
 
+const Expr* ExprParser::call(const Expr* e) {
+  Expr* result = make(ExprKind::kCall, {e});
+  call_arguments(*result);
+  return result;
+}
+
 const Expr* ExprParser::filters_and_tests(const Expr* e) {
   while (true) {
     if (in_.take_sign("|")) {
@@ -250,9 +254,7 @@ const Expr* ExprParser::filters_and_tests(const Expr* e) {
     } else if (in_.take_name("is")) {
       e = test(e);
     } else if (in_.is_sign("(")) {
-      Expr* call = make(ExprKind::kCall, {e});
-      call_arguments(*call);
-      e = call;
+      e = call(e);
     } else {
       return e;
     }

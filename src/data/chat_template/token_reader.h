@@ -117,6 +117,7 @@ class ExprParser {
   const Expr* test(const Expr* e);
   const Expr* subscript(const Expr* e);
   const Expr* dict();
+  const Expr* call(const Expr* e);
   void call_arguments(Expr& call);
   const Expr* binary(const Expr* left, const Expr* right, std::string sign);
   bool tuple_ends() const;

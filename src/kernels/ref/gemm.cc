@@ -1,11 +1,11 @@
 // Plain loops over doubles; only the result is rounded to the type of the output.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "kernels/int_group.h"
 #include "kernels/ref/values.h"
 #include "kernels/table.h"
+#include "tensor/copy.h"
 
 namespace hadal::kernels::ref {
 
@@ -107,10 +107,8 @@ double group_product(ConstView x, index_t s, index_t begin, index_t count, const
 /// The reference keeps the order of rows.
 void fill_packed(Exec& /*ex*/, PackedWeights& packed, ConstView w) {
   if (is_int(packed.dtype)) return fill_int(packed, w);
-  const index_t row_bytes = bytes_of(w.dtype, w.cols);
-  packed.data = Storage(w.rows * row_bytes);
-  for (index_t r = 0; r < w.rows; ++r)
-    std::memcpy(packed.data.data() + r * row_bytes, w.slice_rows(r, 1).data, static_cast<std::size_t>(row_bytes));
+  packed.data = Storage(w.rows * bytes_of(w.dtype, w.cols));
+  copy_rows({packed.data.data(), w.dtype, w.rows, w.cols, w.cols}, w);
 }
 
 void packed_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w, std::span<const index_t> offsets,
