@@ -6,7 +6,6 @@
 #include <chrono>
 #include <vector>
 
-
 namespace hadal {
 namespace {
 
