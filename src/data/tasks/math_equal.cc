@@ -130,6 +130,7 @@ std::optional<Interval> as_interval(const Term& t) {
     return std::nullopt;
   Interval interval;
   const auto bound = [&](const Term& value, bool low, bool closed) {
+    if (infinity(value) != 0) return;
     (low ? interval.low : interval.high) = value;
     (low ? interval.low_closed : interval.high_closed) = closed;
   };

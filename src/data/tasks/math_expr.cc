@@ -353,7 +353,7 @@ class Parser {
 
   int words() {
     std::string text;
-    while (peek() == 'w' || (peek() == 'a' && token().text.size() == 1))
+    while (peek() == 'w' || peek() == 'n' || (peek() == 'a' && token().text.size() == 1))
       text += (text.empty() ? "" : " ") + tokens_[at_++].text;
     return add(Kind::kText, {}, std::move(text));
   }

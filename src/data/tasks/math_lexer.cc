@@ -203,8 +203,12 @@ class Lexer {
     bool point = false;
     const auto group_length = [&]() -> std::size_t {  // of a separator of thousands here; 0: none
       if (digits.empty() || digits.size() > 3 + 3 * groups_ || point) return 0;
-      if (text_.compare(at_, 3, "{,}") == 0 && digits_at(at_ + 3 - at_, 3)) return 3;
+      if (text_.compare(at_, 3, "{,}") == 0 && digits_at(3, 3)) return 3;
       if (reading_ != CommaReading::kThousands) return 0;
+      if (text_.compare(at_, 3, ",\\!") == 0) {
+        const std::size_t length = peek(3) == ' ' ? 4 : 3;
+        return digits_at(length, 3) ? length : 0;
+      }
       if (text_.compare(at_, 2, "\\,") == 0 && digits_at(2, 3)) return 2;
       return (peek() == ',' || peek() == ' ') && digits_at(1, 3) ? 1 : 0;
     };
