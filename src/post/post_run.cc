@@ -75,6 +75,8 @@ PostResult PostRun::go(PostTask& task, const std::string& verb, const JsonObject
   const std::int64_t items = o_.trainer.batch.sequences, micro_option = o_.trainer.micro_sequences,
                      micro = micro_option > 0 ? std::min<std::int64_t>(micro_option, items) : items;
   HADAL_CHECK(items > 0, "batch.sequences: got ", items, ", want at least 1");
+  HADAL_CHECK(o_.trainer.batch.ramp_from == 0, "batch.ramp_from: got ", o_.trainer.batch.ramp_from,
+              "; the batch does not grow in post-training");
   HADAL_CHECK(o_.steps > 0 || o_.epochs > 0, "give steps or epochs");
   const auto epochs_items =
       static_cast<std::int64_t>(std::ceil(o_.epochs * static_cast<double>(task.items_per_epoch())));
