@@ -78,7 +78,7 @@ std::uint64_t Engine::submit(Request r) {
   HADAL_CHECK(e.tokenizer != nullptr || r.stop.texts.empty(), "stop texts need a tokenizer");
   HADAL_CHECK(e.tokenizer != nullptr || !r.thinking, "bounds on thinking need a tokenizer");
   HADAL_CHECK(!r.thinking || !r.thinking->end.empty(), "thinking: the text that ends it is empty");
-  HADAL_CHECK(r.stop.repetition >= 0, "repetition is ", r.stop.repetition, ", want 0 or more tokens");
+  HADAL_CHECK(r.stop.repetition_guard >= 0, "repetition_guard is ", r.stop.repetition_guard, ", want 0 or more tokens");
   for (const int id : r.stop.ids)
     HADAL_CHECK(id >= 0 && id < config.vocab_size, "stop id ", id, " is outside of the vocabulary of ",
                 config.vocab_size);

@@ -17,13 +17,12 @@ bool contains(std::span<const int> ids, int id) {
 index_t Engine::Impl::draw_proposed(Job& job, Answer& a, ConstView logits_TV) {
   index_t right = 0;
   const index_t proposed = std::ssize(a.proposal);
+  a.drafted += proposed;  // at once: the event that ends the answer tells them
   while (true) {
     draw(job, a, logits_TV.slice_rows(right, 1).flat<float>());
     if (a.over || right == proposed || a.tokens.back() != a.proposal[static_cast<std::size_t>(right)]) break;
-    ++right;
-    ++a.length;
+    ++right, ++a.accepted, ++a.length;
   }
-  a.drafted += proposed, a.accepted += right;
   if (a.draft)
     a.draft->judge(static_cast<int>(proposed), static_cast<int>(right));
   else if (!a.over)

@@ -101,7 +101,7 @@ void Engine::Impl::make_answers(Job& job) {
     const bool ngram = options.speculation == "ngram" || (options.speculation == "auto" && !with_mtp);
     if (ngram && r.speculate) a.draft.emplace(r.prompt);
     if (tokenizer != nullptr) a.text.emplace(*tokenizer, r.stop.texts, true, r.stop.min_tokens);
-    if (r.stop.repetition > 0) a.repetition.emplace(r.stop.repetition);
+    if (r.stop.repetition_guard > 0) a.repetition.emplace(r.stop.repetition_guard);
     if (!r.thinking) continue;
     a.thinking.emplace(*tokenizer, *r.thinking);
     if (a.thinking->spent()) end_thinking(a);

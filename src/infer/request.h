@@ -33,7 +33,7 @@ struct StopParams {
   bool ignore_eos = false;
   /// An answer whose last tokens are one passage over and over, so many tokens of it at least and four times at least,
   /// ends with kRepetition; while it thinks only the thinking ends, as at its budget. 0: never.
-  int repetition = 0;
+  int repetition_guard = 0;
 };
 
 /// How long the model may think. Needs a tokenizer.
