@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/options.h"
 #include "data/tasks/response.h"
 #include "support/temp_dir.h"
 
