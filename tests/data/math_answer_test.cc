@@ -52,13 +52,13 @@ TEST(MathAnswer, HostileTextIsCheap) {
   };
   const Result<MathGold> gold = MathGold::parse("5");
   std::string many = "1";
-  for (int i = 0; i < 900; ++i) many += "," + std::to_string(i % 7) + "x";
+  for (int i = 0; i < 900; ++i) many += str_cat(",", i % 7, "x");
   for (const std::string& text :
        {repeated("(", 4000), repeated("{", 4000), repeated("\\frac", 800), repeated("2^", 2000) + "2",
         repeated("-", 4000) + "5", repeated("5!", 2000), repeated("\\sqrt{", 600) + "5" + repeated("}", 600),
         repeated("x+", 2000) + "x", many, repeated("\\pm 1", 800), repeated("1,", 2000) + "1", repeated("|", 4000),
         repeated("!", 4000), std::string(100000, '9'), repeated("9", 4000), repeated("\\text{a}", 500),
-        repeated("5%", 2000), "5" + repeated("!", 4000)}) {
+        repeated("5%", 2000), str_cat("5", repeated("!", 4000))}) {
     EXPECT_FALSE(gold.value().equals(text)) << text.substr(0, 40);
     const Result<MathGold> g = MathGold::parse(text);
     EXPECT_TRUE(!g.ok() || g.value().equals(text)) << text.substr(0, 40);
@@ -154,7 +154,7 @@ TEST(MathAnswer, CheatsAreNoAnswers) {
                                "<think>\\boxed{5}", "", "no number", "<answer></answer>"})
     EXPECT_EQ(extract_math_answer(response), "") << response;
   std::string guesses;
-  for (int i = 0; i < 100; ++i) guesses += "\\boxed{" + std::to_string(i) + "} ";
+  for (int i = 0; i < 100; ++i) guesses += str_cat("\\boxed{", i, "} ");
   EXPECT_EQ(extract_math_answer(guesses), "");
   EXPECT_FALSE(math_equal("5", extract_math_answer("<answer>1, 2, 3, 4, 5</answer>")));
   EXPECT_EQ(extract_math_answer("The answer is 7." + std::string(400, '.')), "") << "only the end is looked at";
@@ -175,8 +175,8 @@ TEST(MathAnswer, AllAnswersOfGsm8k) {
     const Result<MathGold> gold = MathGold::parse(answer);
     ASSERT_TRUE(gold.ok()) << where << ": " << gold.message();
     EXPECT_TRUE(gold.value().equals(extract_math_answer(solution))) << where;
-    EXPECT_TRUE(gold.value().equals(extract_math_answer("\\boxed{" + answer + "}"))) << where;
-    EXPECT_FALSE(gold.value().equals(answer + "1")) << where;
+    EXPECT_TRUE(gold.value().equals(extract_math_answer(str_cat("\\boxed{", answer, "}")))) << where;
+    EXPECT_FALSE(gold.value().equals(str_cat(answer, "1"))) << where;
     ++count;
   });
   EXPECT_EQ(count, 1319);

@@ -73,12 +73,13 @@ TEST_P(SandboxTest, SeesNothingOfTheMachine) {
   const TempDir folder;
   std::ofstream(folder / "secret") << "secret";
   const int leaky = ::open((folder / "secret").c_str(), O_RDONLY);  // without O_CLOEXEC
-  EXPECT_NE(says("print(open('" + (folder / "secret").string() + "').read())").find("No such file"), std::string::npos);
+  EXPECT_NE(says(str_cat("print(open('", (folder / "secret").string(), "').read())")).find("No such file"),
+            std::string::npos);
   EXPECT_EQ(says("import os; print(sorted(os.listdir('/')))"), "['bin', 'box', 'dev', 'lib', 'lib64', 'usr']\n");
   EXPECT_EQ(says("import os; print(os.listdir('/dev'), os.path.exists('/proc/self'))"), "['null'] False\n");
   // Only the scratch folder takes files; nothing of them is there the next time.
   for (const char* path : {"/usr/x", "/x", "/dev/x", "/usr/bin/python3", "/lib/x"})
-    EXPECT_NE(says("open('" + std::string(path) + "', 'a')").find("Error"), std::string::npos) << path;
+    EXPECT_NE(says(str_cat("open('", path, "', 'a')")).find("Error"), std::string::npos) << path;
   EXPECT_EQ(says("import os; open('kept', 'w'); print(sorted(os.listdir('.')))"), "['kept', 'main.py']\n");
   EXPECT_EQ(says("import os; print(os.listdir('.'))"), "['main.py']\n");
   // Links lead nowhere: there is nothing outside.
@@ -166,11 +167,11 @@ TEST_P(SandboxTest, ManyAtOnce) {
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < out.size(); ++i)
     threads.emplace_back([&, i] {
-      for (int k = 0; k < 3; ++k) out[i] += says("print(" + std::to_string(i) + ")");
+      for (int k = 0; k < 3; ++k) out[i] += says(str_cat("print(", i, ")"));
     });
   for (std::thread& t : threads) t.join();
   for (std::size_t i = 0; i < out.size(); ++i)
-    EXPECT_EQ(out[i], std::string(3, static_cast<char>('0' + i)).insert(1, "\n").insert(3, "\n") + "\n");
+    EXPECT_EQ(out[i], str_cat(i, "\n", i, "\n", i, "\n"));
 }
 
 TEST_P(SandboxTest, StrangeJobs) {
