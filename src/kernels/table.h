@@ -26,6 +26,7 @@ struct KernelTable {
   decltype(&kernels::grouped_gemm_nn) grouped_gemm_nn;
   decltype(&kernels::grouped_gemm_tn) grouped_gemm_tn;
   void (*fill_packed)(Exec&, kernels::PackedWeights&, ConstView w);  // pack_weights: fills data, the rest is set
+  void (*fill_packed_fp8)(Exec&, kernels::PackedWeights&, kernels::Fp8Const w);  // the same for pack_fp8_weights
   decltype(&kernels::packed_gemm_nt) packed_gemm_nt;
   decltype(&kernels::fp8_quantize_rows) fp8_quantize_rows;
   decltype(&kernels::fp8_quantize_columns) fp8_quantize_columns;

@@ -58,6 +58,12 @@ class Model {
   /// MTP depth 1: logits for token i + 2 from states[i] and token i + 1; states [T, D], result [T - 1, V] (=).
   void mtp_logits(Context& ctx, View logits_TV, ConstView states_TD, std::span<const int> ids,
                   const ForwardProbe* probe = nullptr);
+  /// MTP depth 1 over a cache, for slices as in forward(): the row of position p takes the state there and next_ids,
+  /// the token at p + 1, and leaves its entry in the cache of the MTP layer at p. states_TD may be final states of
+  /// forward() or out_TD of an earlier call (then the layer guesses on from its own guess). out_TD (=): logits() of it
+  /// predict p + 2.
+  void mtp_forward(Context& ctx, View out_TD, ConstView states_TD, std::span<const int> next_ids, KvCache& cache,
+                   std::span<const SequenceSlice> slices);
   /// A cache for one sequence of at most max_tokens.
   SequenceCache make_cache(index_t max_tokens) const { return {config_, precision_.compute, max_tokens}; }
 

@@ -16,9 +16,11 @@
 
 #include "kernels/cpu/gemm_driver.h"
 
-// In int_gemm.cc.
+// In int_gemm.cc and fp8_weight_gemm.cc.
 void fill_packed_int(Exec& ex, PackedWeights& packed, ConstView w);
 void packed_int_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w, std::span<const index_t> offsets,
+                        Write write);
+void packed_fp8_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w, std::span<const index_t> offsets,
                         Write write);
 
 namespace {
@@ -73,6 +75,7 @@ void fill_packed(Exec& ex, PackedWeights& packed, ConstView w) {
 void packed_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w, std::span<const index_t> offsets,
                     Write write) {
   if (is_int(w.dtype)) return packed_int_gemm_nt(ex, y_SF, x_SD, w, offsets, write);
+  if (w.dtype == DType::kE4M3) return packed_fp8_gemm_nt(ex, y_SF, x_SD, w, offsets, write);
   if (w.dtype == DType::kF32)
     multiply_packed(ex, y_SF, x_SD.as<float>(), w, offsets, write);
   else

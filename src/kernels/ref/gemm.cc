@@ -91,6 +91,36 @@ void fill_int(PackedWeights& packed, ConstView w) {
     }
 }
 
+/// Codes [all rows][cols], then scales [all rows][tiles].
+struct Fp8Weights {
+  View codes;
+  Mat<float> scales;
+  explicit Fp8Weights(const PackedWeights& w) {
+    const index_t rows = w.num_matrices * w.rows, tiles = fp8_tiles(w.cols);
+    auto* data = const_cast<std::byte*>(w.data.data());
+    codes = {data, DType::kE4M3, rows, w.cols, w.cols};
+    scales = {reinterpret_cast<float*>(data + (rows * w.cols + 3) / 4 * 4), rows, tiles, tiles};
+  }
+  static index_t bytes(const PackedWeights& w) {
+    const index_t rows = w.num_matrices * w.rows;
+    return (rows * w.cols + 3) / 4 * 4 + rows * fp8_tiles(w.cols) * 4;
+  }
+};
+
+void multiply_fp8_weights(View y_SF, ConstView x_SD, const PackedWeights& w, std::span<const index_t> offsets,
+                          Write write) {
+  const Fp8Weights from(w);
+  for (std::size_t e = 0; e + 1 < offsets.size(); ++e)
+    for (index_t s = offsets[e]; s < offsets[e + 1]; ++s)
+      for (index_t f = 0; f < w.rows; ++f) {
+        const index_t row = static_cast<index_t>(e) * w.rows + f;
+        double sum = 0;
+        for (index_t d = 0; d < w.cols; ++d)
+          sum += value(x_SD, s, d) * value(from.codes, row, d) * static_cast<double>(from.scales(row, d / kFp8Tile));
+        write_value(y_SF, s, f, sum, write);
+      }
+}
+
 /// The sum over one group of a row of x, as integers of 8 bits, times the codes of a row of weights.
 double group_product(ConstView x, index_t s, index_t begin, index_t count, const std::int8_t* codes) {
   float most = 0;
@@ -111,8 +141,16 @@ void fill_packed(Exec& /*ex*/, PackedWeights& packed, ConstView w) {
   copy_rows({packed.data.data(), w.dtype, w.rows, w.cols, w.cols}, w);
 }
 
+void fill_packed_fp8(Exec& /*ex*/, PackedWeights& packed, Fp8Const w) {
+  packed.data = Storage(Fp8Weights::bytes(packed));
+  const Fp8Weights to(packed);
+  copy_rows(to.codes, w.codes);
+  copy_rows(view_of(to.scales), view_of(w.scales));
+}
+
 void packed_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w, std::span<const index_t> offsets,
                     Write write) {
+  if (w.dtype == DType::kE4M3) return multiply_fp8_weights(y_SF, x_SD, w, offsets, write);
   if (!is_int(w.dtype)) {
     const ConstView w_ExFD{w.data.data(), w.dtype, w.num_matrices * w.rows, w.cols, w.cols};
     return grouped_gemm_nt(ex, y_SF, x_SD, w_ExFD, offsets, write);

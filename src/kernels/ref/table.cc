@@ -9,6 +9,7 @@ const KernelTable kTable = {
     .grouped_gemm_nn = grouped_gemm_nn,
     .grouped_gemm_tn = grouped_gemm_tn,
     .fill_packed = fill_packed,
+    .fill_packed_fp8 = fill_packed_fp8,
     .packed_gemm_nt = packed_gemm_nt,
     .fp8_quantize_rows = fp8_quantize_rows,
     .fp8_quantize_columns = fp8_quantize_columns,
