@@ -36,7 +36,7 @@ std::string note(const StepReport& report, const JsonObject& extra) {
 
 TrainerOptions post_trainer_options() {
   TrainerOptions o;
-  o.seq_length = 4096;
+  o.seq_length = 4096, o.micro_sequences = 1;  // a batch of long sequences at once would fill any memory
   o.lr = {.kind = "cosine", .lr = 1e-5, .warmup_steps = 10, .progress = "steps"};
   o.mtp_weight = {.first = 0, .then = 0, .at = 1};
   o.balance.bias_speed = {.first = 0.001, .then = 0.001, .at = 1};

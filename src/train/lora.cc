@@ -159,7 +159,7 @@ LoraOptions read_adapter_config(const std::filesystem::path& folder, LoraOptions
   const Json json = read_json_file(path);
   ObjectReader r(json, path.string());
   if (r.get<std::string>("peft_type") != "LORA") r.reject("peft_type", "\"LORA\"");
-  options.rank = static_cast<int>(r.get_integer("r", 1, 1 << 16));
+  options.rank = static_cast<int>(r.get_integer("r", 1, 4096));
   options.alpha = r.get<double>("lora_alpha");
   options.rank_stabilised = r.get_or<bool>("use_rslora", false);
   options.targets = r.get<std::vector<std::string>>("target_modules");

@@ -133,6 +133,10 @@ TEST(Sft, WrongInputsAreErrors) {
   f.options.lora = {};
   f.input.prepared = "x";
   EXPECT_THROW(f.run("c", 1), Error);
+  f.input = {};
+  EXPECT_THROW(f.run("d", 1), Error);
+  f.input.prepared = (f.dir / "none").string();
+  EXPECT_THROW(f.run("e", 1), Error);
 }
 
 }  // namespace
