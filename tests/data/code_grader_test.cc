@@ -13,7 +13,7 @@ const Sandbox* sandbox() {
   static const std::optional<Sandbox> found = []() -> std::optional<Sandbox> {
     if (!has_python()) return std::nullopt;
     try {
-      return Sandbox({.wall_seconds = 10});
+      return Sandbox({.wall_seconds = 60});
     } catch (const Error&) {
       return std::nullopt;
     }

@@ -121,7 +121,8 @@ TEST(MakeTasks, IsAFunctionOfTheSeed) {
   MakeTasksOptions more = options;
   more.train = 20;
   EXPECT_TRUE(text(more).starts_with(text(options)));
-  EXPECT_EQ(std::count(text(options).begin(), text(options).end(), '\n'), 10 * 5 * 2);
+  const std::string lines = text(options);
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 10 * 5 * 2);
   MakeTasksOptions tiny{.classes = {"sort"}, .train = 100000, .size = 2};
   EXPECT_NE(error_of([&] { generate_tasks(tiny, false); }).find("ask for fewer"), std::string::npos);
   EXPECT_NE(error_of([] { generate_task("sort", "fr", 5, TaskDraws(1, 0, 0)); }).find("en or zh"), std::string::npos);

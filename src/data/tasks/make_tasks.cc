@@ -39,16 +39,21 @@ std::vector<TaskRecord> generate_part(const MakeTasksOptions& o, std::string_vie
   const bool chinese = language == "zh";
   std::vector<TaskRecord> tasks;
   std::unordered_set<std::string> seen;
-  const std::int64_t most_attempts = 1000 + static_cast<std::int64_t>(wanted) * 200;
+  constexpr int kMostMisses = 20000;  // draws in a row without a new problem: there are hardly more
+  int misses = 0;
   for (std::int64_t attempt = 0; static_cast<int>(tasks.size()) < wanted; ++attempt) {
-    HADAL_CHECK(attempt < most_attempts, "tasks: found only ", tasks.size(), " different tasks of class ", task_class,
+    HADAL_CHECK(misses < kMostMisses, "tasks: found only ", tasks.size(), " different tasks of class ", task_class,
                 " and size ", o.size, " for ", test ? "test" : "training", ", ", wanted,
                 " are wanted; ask for fewer or for a larger size");
     // Languages draw from separate sequences.
     const auto draw = 2 * static_cast<std::uint64_t>(attempt) + (chinese ? 1 : 0);
     GeneratedTask task =
         generate_task(task_class, language, o.size, TaskDraws(static_cast<std::uint64_t>(o.seed), number, draw));
-    if (is_test_problem(task_class, task.key) != test || !seen.insert(task.key).second) continue;
+    if (is_test_problem(task_class, task.key) != test || !seen.insert(task.key).second) {
+      ++misses;
+      continue;
+    }
+    misses = 0;
     tasks.push_back({.id = str_cat(task_class, "-", o.size, "/", language, "/", test ? "test" : "train", "/", o.seed,
                                    "/", tasks.size()),
                      .task_class = std::string(task_class),
