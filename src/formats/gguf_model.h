@@ -14,8 +14,12 @@ namespace hadal {
 /// without groups have V3's groups, rope_freqs is Llama 3's scaling.
 ModelConfig gguf_model_config(const GgufFile& file);
 
-/// The metadata of a config: the inverse, under "general." and the architecture's name.
+/// The metadata of a config: the inverse, under "general." and the architecture's name. Throws Error for scalings that
+/// GGUF has no key for.
 GgufPairs gguf_metadata(const ModelConfig& config);
+
+/// The tensor rope_freqs.weight of Llama 3's scaling: by what each frequency is divided. Empty for other scalings.
+std::vector<float> rope_divisors(const ModelConfig& config);
 
 /// Where GGUF keeps the values of one of our parameters.
 struct GgufPlace {

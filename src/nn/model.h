@@ -57,8 +57,10 @@ class Model {
   /// MTP depth 1: logits for token i + 2 from states[i] and token i + 1; states [T, D], result [T - 1, V] (=).
   void mtp_logits(Context& ctx, View logits_TV, ConstView states_TD, std::span<const int> ids,
                   const ForwardProbe* probe = nullptr);
-  /// A cache for one sequence of at most max_tokens.
-  SequenceCache make_cache(index_t max_tokens) const { return {config_, precision_.compute, max_tokens}; }
+  /// A cache for one sequence of at most max_tokens; format: as KvCache takes it.
+  SequenceCache make_cache(index_t max_tokens, std::optional<DType> format = {}) const {
+    return {config_, precision_.compute, max_tokens, format.value_or(precision_.compute)};
+  }
 
   /// Forward and backward of a micro-batch; gradients are added.
   LossReport train_micro_batch(Context& ctx, const Batch& batch, const LossPolicy& policy);

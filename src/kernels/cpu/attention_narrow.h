@@ -180,7 +180,10 @@ inline void run_narrow(Exec& ex, int worker, Heads out, View lse_HT, const Atten
   NarrowTask t;
   t.dk_words = words_of<W>(in.q.dim), t.k_stride = round_up(t.dk_words, 16), t.v_stride = round_up(in.v.dim, kLanes);
   t.c = in.scale * kLog2E;
+  KeyBlocks<T> blocks{in, segment, key_head};
   const auto carve = [&](Carver carver) {
+    blocks.wide_k = reinterpret_cast<T*>(carver.take(blocks.k_words()));
+    blocks.wide_v = reinterpret_cast<T*>(carver.take(blocks.v_words()));
     t.q = carver.take(kNarrowLanes * t.dk_words + kSlack);
     t.k = carver.take(kKeyBlock * t.k_stride + kSlack);
     t.k_by_key = carver.take(t.k_stride * kKeyBlock);
@@ -199,18 +202,15 @@ inline void run_narrow(Exec& ex, int worker, Heads out, View lse_HT, const Atten
     copy_words<W>(t.q + i * t.dk_words, in.q.at<T>(row_of(i), head_of(i)), in.q.dim);
     t.seen[i] = lanes.keys_seen(first_query + i);
   }
-  const auto key_rows = [&](index_t block) { return key_source<T>(in, segment, key_head, block); };
-  const auto value_rows = [&](index_t block) { return value_source<T>(in, segment, key_head, block); };
   const index_t num_keys = t.seen[num - 1];
   for (index_t first = 0; first < num_keys; first += kKeyBlock) {
     const index_t keys = std::min(kKeyBlock, num_keys - first);
-    pack_rows<W>(t.k, t.k_stride, key_rows(first), keys, kKeyBlock);
+    blocks.widen(first, keys);
+    pack_rows<W>(t.k, t.k_stride, blocks.keys(first), keys, kKeyBlock);
     transpose_keys(t.k_by_key, t.k, t.k_stride, t.dk_words);
-    pack_along_rows<W>(t.v, t.v_stride, value_rows(first), keys);
-    if (const index_t next = first + kKeyBlock; next < num_keys) {
-      prefetch_rows(key_rows(next), std::min(kKeyBlock, num_keys - next));
-      prefetch_rows(value_rows(next), std::min(kKeyBlock, num_keys - next));
-    }
+    pack_along_rows<W>(t.v, t.v_stride, blocks.values(first), keys);
+    if (const index_t next = first + kKeyBlock; next < num_keys)
+      blocks.prefetch(next, std::min(kKeyBlock, num_keys - next));
     index_t row = 0;
     for (; row + kNarrowRows <= num; row += kNarrowRows) narrow_add_keys<W, kNarrowRows>(t, row, first, keys);
     for (; row < num; ++row) narrow_add_keys<W, 1>(t, row, first, keys);
