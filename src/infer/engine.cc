@@ -35,12 +35,17 @@ Engine::Impl::Impl(Context& c, Model& m, const Tokenizer* t, const EngineOptions
       tokenizer(t),
       options(o),
       context(context_of(m.config(), o)),
+      with_mtp(m.config().num_nextn_predict_layers > 0 && (o.speculation == "mtp" || o.speculation == "auto")),
       cache(m.config(), m.precision().compute, num_pages_of(m.config(), m.precision().compute, o),
             parse_cache_format(o.cache, m.precision().compute)),
       pages(cache.num_pages),
-      prefixes(pages, narrow<int>(kernels::kAttentionPage)) {
+      prefixes(pages, narrow<int>(kernels::kAttentionPage)),
+      depth(o.draft_tokens, /*fixed=*/o.speculation == "mtp"),
+      pacer(o.prefill_chunk, o.step_ms / 1e3) {
   HADAL_CHECK(o.max_batch > 0 && o.prefill_chunk > 0 && o.max_queue >= 0, "engine: max_batch ", o.max_batch,
               ", prefill_chunk ", o.prefill_chunk, ", max_queue ", o.max_queue);
+  HADAL_CHECK(o.speculation != "mtp" || with_mtp,
+              "engine: speculation mtp needs a model with an MTP layer; num_nextn_predict_layers is 0");
   stats.cache_tokens_total = index_t{cache.num_pages} * kernels::kAttentionPage;
 }
 
@@ -73,6 +78,9 @@ std::uint64_t Engine::submit(Request r) {
   HADAL_CHECK(pages_needed(r) <= e.pages.size(), "prompt of ", r.prompt.size(), " tokens and ", r.n, " answers of ",
               r.stop.max_tokens, " exceed the cache of ", index_t{e.pages.size()} * kernels::kAttentionPage);
   HADAL_CHECK(e.tokenizer != nullptr || r.stop.texts.empty(), "stop texts need a tokenizer");
+  HADAL_CHECK(e.tokenizer != nullptr || !r.thinking, "bounds on thinking need a tokenizer");
+  HADAL_CHECK(!r.thinking || !r.thinking->end.empty(), "thinking: the text that ends it is empty");
+  HADAL_CHECK(r.stop.repetition_guard >= 0, "repetition_guard is ", r.stop.repetition_guard, ", want 0 or more tokens");
   for (const int id : r.stop.ids)
     HADAL_CHECK(id >= 0 && id < config.vocab_size, "stop id ", id, " is outside of the vocabulary of ",
                 config.vocab_size);

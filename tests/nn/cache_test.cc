@@ -227,5 +227,39 @@ TEST(Generate, SamplesFollowTheDistributionAndTheNucleus) {
   EXPECT_EQ(sample_token(row, {.temperature = 0}, 0), 0);
 }
 
+// The MTP layer over a cache, in pieces and in both forms, gives the logits that it has over the whole sequence.
+TEST(Cache, MtpInPiecesIsMtpAtOnce) {
+  for (const bool absorbed : {false, true}) {
+    ModelConfig config = tiny_v3();
+    config.num_nextn_predict_layers = 1;
+    Bench bench(precision_of(DType::kF32));
+    Model model(config, bench.ctx.precision, false);
+    model.init(4);
+    constexpr index_t kTokens = 23;
+    const std::vector<int> ids = random_batch(config, {kTokens}, 8).ids;
+    const View states = bench.ctx.keep(kTokens, config.hidden_size),
+               want = bench.ctx.keep_wide(kTokens - 1, config.vocab_size);
+    model.forward(bench.ctx, states, ids);
+    model.mtp_logits(bench.ctx, want, states, ids);
+    for (const index_t piece : {1, 5, 22}) {
+      SequenceCache cache = model.make_cache(kTokens);
+      for (index_t begin = 0; begin < kTokens - 1; begin += piece) {
+        const index_t length = std::min(piece, kTokens - 1 - begin);
+        const View out = bench.ctx.keep(length, config.hidden_size),
+                   got = bench.ctx.keep_wide(length, config.vocab_size);
+        const SequenceSlice slice{begin, length, cache.pages, absorbed};
+        model.mtp_forward(bench.ctx, out, states.slice_rows(begin, length),
+                          std::span(ids).subspan(static_cast<std::size_t>(begin + 1), static_cast<std::size_t>(length)),
+                          cache.cache, {&slice, 1});
+        model.logits(bench.ctx, got, out);
+        for (index_t t = 0; t < length; ++t)
+          for (index_t v = 0; v < config.vocab_size; ++v)
+            EXPECT_NEAR(got.as<float>()(t, v), want.as<float>()(begin + t, v), 2e-5)
+                << "absorbed " << absorbed << " piece " << piece << " row " << begin + t;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace hadal

@@ -23,6 +23,8 @@
 
 #include "kernels/cpu/attention_narrow.h"
 
+#include "kernels/cpu/attention_split.h"
+
 namespace {
 
 // Queries that share one packing of the keys: enough that packing costs a few per cent, few enough to spread the work.
@@ -252,14 +254,25 @@ void run_task(Exec& ex, int worker, Heads out, View lse_HT, const AttentionInput
   }
 }
 
+/// A single narrow task over many keys: fewer tasks than threads.
+template <class W>
+bool run_alone(Exec& ex, Heads out, View lse_HT, const AttentionInputs& in, const ForwardTask& task) {
+  constexpr index_t kLeastKeys = 2 * kKeyBlock;
+  const NarrowQueries<W> queries{in, in.segments[static_cast<std::size_t>(task.segment)], task.key_head, task.begin,
+                                 task.end - task.begin};
+  if (ex.pool.num_threads() == 1 || queries.num_keys() < kLeastKeys) return false;
+  return SplitAttention<W>(queries).run(ex, out, lse_HT);
+}
+
 template <class W>
 void run_forward(Exec& ex, Heads out, View lse_HT, const AttentionInputs& in) {
   const std::vector<ForwardTask> tasks = forward_tasks(in);
+  if (tasks.size() == 1 && tasks[0].narrow && run_alone<W>(ex, out, lse_HT, in, tasks[0])) return;
   ex.pool.parallel_for(static_cast<index_t>(tasks.size()), [&](index_t task, int worker) {
     const ForwardTask& t = tasks[static_cast<std::size_t>(task)];
     if (t.narrow)
-      run_narrow<W>(ex, worker, out, lse_HT, in, in.segments[static_cast<std::size_t>(t.segment)], t.key_head, t.begin,
-                    t.end - t.begin);
+      NarrowQueries<W>{in, in.segments[static_cast<std::size_t>(t.segment)], t.key_head, t.begin, t.end - t.begin}.run(
+          ex, worker, out, lse_HT);
     else
       run_task<W>(ex, worker, out, lse_HT, in, t);
   });
