@@ -241,7 +241,7 @@ GgufPlace gguf_place(const ModelConfig& c, std::string_view name) {
   fail("gguf: no place for ", name);
 }
 
-GgufPairs gguf_metadata(const ModelConfig& c) {
+GgufPairs gguf_metadata(const ModelConfig& c, GgufMla mla) {
   const std::string architecture(architecture_of(c)), prefix = architecture + ".";
   GgufPairs pairs;
   const auto text = [&](const std::string& key, std::string v) { pairs.emplace_back(key, GgufValue(std::move(v))); };
@@ -261,13 +261,16 @@ GgufPairs gguf_metadata(const ModelConfig& c) {
   real(prefix + "attention.layer_norm_rms_epsilon", c.rms_norm_eps);
   real(prefix + "rope.freq_base", c.rope_theta);
   if (c.uses_mla()) {
-    whole(prefix + "attention.head_count_kv", 1);
+    const bool split = mla == GgufMla::kSplit;
+    whole(prefix + "attention.head_count_kv", split ? 1 : c.num_attention_heads);
     if (c.q_lora_rank > 0) whole(prefix + "attention.q_lora_rank", c.q_lora_rank);
     whole(prefix + "attention.kv_lora_rank", c.kv_lora_rank);
-    whole(prefix + "attention.key_length", c.kv_lora_rank + c.qk_rope_head_dim);
-    whole(prefix + "attention.value_length", c.kv_lora_rank);
-    whole(prefix + "attention.key_length_mla", c.qk_head_dim());
-    whole(prefix + "attention.value_length_mla", c.v_head_dim);
+    whole(prefix + "attention.key_length", split ? c.kv_lora_rank + c.qk_rope_head_dim : c.qk_head_dim());
+    whole(prefix + "attention.value_length", split ? c.kv_lora_rank : c.v_head_dim);
+    if (split) {
+      whole(prefix + "attention.key_length_mla", c.qk_head_dim());
+      whole(prefix + "attention.value_length_mla", c.v_head_dim);
+    }
     whole(prefix + "rope.dimension_count", c.qk_rope_head_dim);
   } else {
     whole(prefix + "attention.head_count_kv", c.num_key_value_heads);

@@ -10,6 +10,7 @@ namespace {
 
 struct ExportOptions {
   std::string model, out, format = "gguf", type = "bf16";
+  std::string gguf_mla = "legacy";
   int threads = 0;
   template <class V>
   void visit(V&& v) {
@@ -21,6 +22,9 @@ struct ExportOptions {
       "of the matrices; fp8 (hf only): E4M3 in blocks of 128x128; quantised ones (gguf only): see also `hadal "
       "quantize`",
       {.choices = {"f32", "f16", "bf16", "fp8", "q8_0", "q6_k", "q5_k", "q4_k", "q4_0"}});
+    v("gguf_mla", gguf_mla,
+      "latent attention in GGUF: legacy is read by all versions of llama.cpp and by ik_llama.cpp; new: split kv_b_proj",
+      {.choices = {"legacy", "new"}});
     v("threads", threads, "0: all CPUs");
   }
 };
@@ -45,7 +49,9 @@ int cmd_export(Args args) {
   const std::optional<TokenizerFiles> tokenizer = find_tokenizer_files(o.model);
   if (o.format == "gguf") {
     const GgmlType type = parse_ggml_type(o.type);
-    write_gguf_model(exec, o.out, model, tokenizer ? &*tokenizer : nullptr, [&](const Param&) { return type; });
+    write_gguf_model(
+        exec, o.out, model, tokenizer ? &*tokenizer : nullptr, [&](const Param&) { return type; },
+        o.gguf_mla == "new" ? GgufMla::kSplit : GgufMla::kLegacy);
   } else {
     save_model(model, o.out, o.type == "fp8" ? DType::kBF16 : parse_dtype(o.type));
     if (tokenizer) write_tokenizer_files(o.out, *tokenizer);

@@ -218,9 +218,9 @@ GgmlType fitting_type(GgmlType type, index_t cols) {
 }
 
 void write_gguf_model(Exec& ex, const std::filesystem::path& path, Model& model, const TokenizerFiles* tokenizer,
-                      const GgufTypes& type_of) {
+                      const GgufTypes& type_of, GgufMla mla) {
   const ModelConfig& config = model.config();
-  GgufPairs metadata = gguf_metadata(config);
+  GgufPairs metadata = gguf_metadata(config, mla);
   metadata.emplace_back("general.quantization_version", GgufValue(std::uint32_t{2}));
   if (tokenizer != nullptr)
     for (auto& pair : gguf_tokenizer_metadata(*tokenizer, config.vocab_size)) metadata.push_back(std::move(pair));
@@ -237,7 +237,7 @@ void write_gguf_model(Exec& ex, const std::filesystem::path& path, Model& model,
     if (past_end) return;
     const GgufPlace place = gguf_place(config, p.name);
     const GgmlType asked = type_of(p);
-    if (place.layout == Layout::kKvB) {
+    if (place.layout == Layout::kKvB && mla == GgufMla::kSplit) {
       const KvB size(config);
       const std::string prefix = place.tensor.substr(0, place.tensor.find("attn_kv_b"));
       return add_split(ex, tensors, p, prefix, size, fitting_type(asked, size.nope), fitting_type(asked, size.rank));

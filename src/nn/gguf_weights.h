@@ -1,7 +1,7 @@
 #pragma once
 #include <functional>
 
-#include "formats/gguf.h"
+#include "formats/gguf_model.h"
 #include "formats/tokenizer_files.h"
 #include "nn/model.h"
 
@@ -20,6 +20,6 @@ GgmlType fitting_type(GgmlType type, index_t cols);
 /// Writes model and tokenizer (nullptr: none) as one GGUF file, matrices as fitting_type of what `type_of` says;
 /// vectors and routers are f32. MTP modules are left out. The model's parameters are f32 or bf16.
 void write_gguf_model(Exec& ex, const std::filesystem::path& path, Model& model, const TokenizerFiles* tokenizer,
-                      const GgufTypes& type_of);
+                      const GgufTypes& type_of, GgufMla mla = GgufMla::kLegacy);
 
 }  // namespace hadal

@@ -48,15 +48,17 @@ TEST(Gguf, EveryFamilyComesBackTheSame) {
     Model model = load_model(bench.exec, entry.path(), bench.ctx.precision, false);
     ++fixtures;
     const fs::path file = dir / (entry.path().filename().string() + ".gguf");
-    write_gguf_model(bench.exec, file, model, nullptr, all_of(GgmlType::kF32));
-    Model again = load_model(bench.exec, file, bench.ctx.precision, false);
-    EXPECT_EQ(again.config().num_hidden_layers, model.config().num_hidden_layers);
-    const std::vector<int> ids = random_batch(model.config(), {30}, 2).ids;
-    const View want = logits_of(bench, model, ids), got = logits_of(bench, again, ids);
-    if (model.config().rope_scaling.attn_factor)  // which GGUF keeps in f32
-      EXPECT_LT(distance(want, got), 1e-6);
-    else
-      EXPECT_EQ(std::memcmp(want.data, got.data, static_cast<std::size_t>(bytes_of(want.dtype, want.count()))), 0);
+    for (const GgufMla mla : {GgufMla::kLegacy, GgufMla::kSplit}) {
+      write_gguf_model(bench.exec, file, model, nullptr, all_of(GgmlType::kF32), mla);
+      Model again = load_model(bench.exec, file, bench.ctx.precision, false);
+      EXPECT_EQ(again.config().num_hidden_layers, model.config().num_hidden_layers);
+      const std::vector<int> ids = random_batch(model.config(), {30}, 2).ids;
+      const View want = logits_of(bench, model, ids), got = logits_of(bench, again, ids);
+      if (model.config().rope_scaling.attn_factor)  // which GGUF keeps in f32
+        EXPECT_LT(distance(want, got), 1e-6);
+      else
+        EXPECT_EQ(std::memcmp(want.data, got.data, static_cast<std::size_t>(bytes_of(want.dtype, want.count()))), 0);
+    }
   }
   EXPECT_GE(fixtures, 11);
 }
