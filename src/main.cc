@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "analysis/bench/cmd_bench.h"
+#include "analysis/quantize/cmd_quantize.h"
 #include "base/command.h"
 #include "data/cmd_data.h"
 #include "data/cmd_sft_data.h"
@@ -44,6 +45,7 @@ constexpr std::array kCommands{
     Command{"sft-data", "conversations to token ids with loss masks", cmd_sft_data},
     Command{"tasks", "tasks with checkable answers: make them, grade responses", cmd_tasks},
     Command{"export", "a model as GGUF file or Hugging Face folder", cmd_export},
+    Command{"quantize", "recipes for the weights: size, and how far the answers move", cmd_quantize},
     Command{"inspect", "what a model folder, a config or a safetensors file holds", cmd_inspect},
     Command{"report", "HTML report of a run folder", cmd_report},
 };

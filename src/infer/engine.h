@@ -16,7 +16,8 @@ struct EngineOptions {
   int prefill_chunk = 256;        // prompt tokens that one step takes besides
   std::int64_t context = 0;       // most tokens of a prompt and its answer; 0: the model's max_position_embeddings
   std::int64_t cache_tokens = 0;  // tokens that the cache holds; 0: max_batch contexts, at most a quarter of memory
-  double step_ms = 0;             // what a step may take that also takes a piece of a prompt; 0: any time
+  std::string cache = "bf16";
+  double step_ms = 0;  // what a step may take that also takes a piece of a prompt; 0: any time
   bool prefix_cache = true;
   bool reuse_answers = false;
   std::string speculation = "off";
@@ -28,6 +29,11 @@ struct EngineOptions {
     v("prefill_chunk", prefill_chunk, "prompt tokens that one step takes besides");
     v("context", context, "most tokens of a prompt and its answer; 0: the model's own limit");
     v("cache_tokens", cache_tokens, "tokens that the cache holds; 0: what max_batch contexts need, or memory allows");
+    v("cache", cache,
+      "form of the cache: bf16 (f32 with --weights f32 and fp8); fp8, int8: with a scale for each 128 values, the "
+      "rotated "
+      "key of latent attention stays in bf16",
+      {.choices = {"bf16", "fp8", "int8"}});
     v("step_ms", step_ms,
       "prompts take smaller chunks beside running answers, so that a step takes about so many milliseconds; 0: never");
     v("prefix_cache", prefix_cache, "reuse the cache of equal beginnings of prompts");

@@ -8,12 +8,13 @@
 namespace hadal {
 namespace {
 
-void copy_page(const KvCache& cache, int to, int from) {
-  for (const LayerCache& layer : cache.layers)
-    for (const View& v : {layer.k, layer.v}) {
-      const auto rows = [&](int page) { return v.slice_rows(page * kernels::kAttentionPage, kernels::kAttentionPage); };
-      copy_rows(rows(to), rows(from));
-    }
+void copy_page(KvCache& cache, int to, int from) {
+  for (Tensor& layer : cache.storage) {  // with the scales behind rows of 8 bits
+    const auto rows = [&](int page) {
+      return layer.view().slice_rows(page * kernels::kAttentionPage, kernels::kAttentionPage);
+    };
+    copy_rows(rows(to), rows(from));
+  }
 }
 
 }  // namespace

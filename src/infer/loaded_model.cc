@@ -4,15 +4,20 @@
 
 namespace hadal {
 
+Precision inference_precision(std::string_view weights, const ModelConfig& config) {
+  const PackRecipe recipe = PackRecipe::parse(weights);
+  Precision precision = Precision::for_inference(weights == "f32" || weights == "fp8" ? weights : "bf16", config);
+  const bool stored =
+      config.fp8 && config.fp8->block_rows == kernels::kFp8Tile && config.fp8->block_cols == kernels::kFp8Tile;
+  precision.fp8_weights = stored && (weights == "as-stored" || weights == "fp8" || recipe.uses(DType::kE4M3));
+  return precision;
+}
+
 LoadedModel::LoadedModel(const LoadOptions& o)
     : pool_(o.threads),
       exec(pool_),
       config(load_model_config(o.model)),
-      ctx{exec,
-          saved_,
-          scratch_,
-          Precision::for_inference(o.weights.starts_with("int") ? "bf16" : o.weights, config),
-          {}},
+      ctx{exec, saved_, scratch_, inference_precision(o.weights, config), {}},
       model(config, ctx.precision, /*train=*/false) {
   load_weights(model, exec, o.model);
   model.pack(exec, PackRecipe::parse(o.weights));

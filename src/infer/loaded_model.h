@@ -14,13 +14,18 @@ struct LoadOptions {
   void visit(V&& v) {
     v("model", model, "model folder or GGUF file", {.required = true, .placeholder = "DIR"});
     v("weights", weights,
-      "form of the weights: int8 and int4 in groups with a scale, int4-experts the rest in int8; fp8: E4M3 "
-      "activations, "
-      "as FP8 checkpoints are meant to run",
-      {.choices = {"f32", "bf16", "fp8", "int8", "int4", "int4-experts"}});
+      "form of the weights: f32, bf16; int8 and int4 in groups with a scale, int4-experts the rest in int8; "
+      "fp8-weights "
+      "E4M3 with bf16 activations; as-stored: FP8 checkpoints fp8-weights, others bf16; fp8: E4M3 activations too, as "
+      "FP8 checkpoints are meant to run; or by class: attention|dense|experts|head=bf16|fp8|int8|int4,...",
+      {.placeholder = "FORM"});
     v("threads", threads, "0: all CPUs");
   }
 };
+
+/// What `weights` asks of the activations, and whether linear layers take E4M3 weights from the checkpoint as they are.
+/// Throws Error for a form that is not known.
+Precision inference_precision(std::string_view weights, const ModelConfig& config);
 
 /// Weights packed for inference, the tokenizer if the folder has one, and what kernels need. Not movable: the context
 /// refers to its neighbours.

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/coded_rows.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
 #include "kernels/rope.h"
@@ -35,6 +36,7 @@ Mla::Mla(const ModelConfig& c, const std::string& prefix, float softmax_factor, 
       value_(c.v_head_dim),
       rank_(c.kv_lora_rank),
       q_rank_(c.q_lora_rank),
+      compute_(precision.compute),
       scale_(softmax_factor / std::sqrt(static_cast<float>(c.qk_head_dim()))) {
   const Linear::Options options{.train = train};
   const index_t q_width = heads_ * (nope_ + rope_);
@@ -134,15 +136,16 @@ void Mla::multiply_by_head(Context& ctx, View y, ConstView x, std::span<const in
 }
 
 void Mla::pack(Exec& ex, PackAs as) {
-  const ConstView w_kv = kv_up_.weight();
+  const Tensor wide = kv_up_.wide_weight(ex, compute_);
+  const ConstView w_kv = wide.view();
   Tensor key(w_kv.dtype, heads_ * rank_, nope_), value(w_kv.dtype, heads_ * value_, rank_);
   for (index_t h = 0; h < heads_; ++h) {
     const ConstView w = w_kv.slice_rows(h * (nope_ + value_), nope_ + value_);
     transpose(key.view().slice_rows(h * rank_, rank_), w.slice_rows(0, nope_));
     copy_rows(value.view().slice_rows(h * value_, value_), w.slice_rows(nope_, value_));
   }
-  // Of integers only the finer ones: these matrices are small.
-  const DType halves = as ? DType::kI8 : w_kv.dtype;
+  // Of integers only the finer ones, and no second rounding to E4M3: these matrices are small.
+  const DType halves = as == DType::kI8 || as == DType::kI4 ? DType::kI8 : w_kv.dtype;
   absorbed_key_ = kernels::pack_weights(ex, key.view(), heads_, halves);
   absorbed_value_ = kernels::pack_weights(ex, value.view(), heads_, halves);
   for (Linear* linear : {&down_, &q_up_, &kv_up_, &o_proj_})
@@ -162,8 +165,8 @@ void Mla::attend_expanded(Context& ctx, View out, ConstView q, const LayerCache&
   const View latent = ctx.temp(num_keys, rank_), key_rope = ctx.temp(num_keys, rope_),
              kv = ctx.temp(num_keys, heads_ * (nope_ + value_));
   for (std::size_t i = 0; i < segments.size(); ++i) {
-    gather_keys(latent.slice_rows(gathered[i].k_begin, gathered[i].k_len), cache.k, segments[i]);
-    gather_keys(key_rope.slice_rows(gathered[i].k_begin, gathered[i].k_len), cache.v, segments[i]);
+    gather_keys(ctx.exec, latent.slice_rows(gathered[i].k_begin, gathered[i].k_len), cache.k, segments[i]);
+    gather_keys(ctx.exec, key_rope.slice_rows(gathered[i].k_begin, gathered[i].k_len), cache.v, segments[i]);
   }
   kv_up_.forward(ctx, kv, latent);
   kernels::attention_forward(ctx.exec, heads_of(out, heads_), {}, inputs(q, kv, key_rope, gathered));
@@ -193,8 +196,8 @@ void Mla::forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& b
   const View rstd_kv = saved != nullptr ? ctx.keep_wide(1, num_tokens) : View{};
   project(ctx, latent, q, kv, q_normed, kv_normed, rstd_q, rstd_kv, batch);
   if (cache != nullptr) {
-    scatter_rows(cache->k, batch.cache_rows, kv_normed);
-    scatter_rows(cache->v, batch.cache_rows, latent.key_rope);
+    kernels::store_rows(ctx.exec, cache->k, batch.cache_rows, kv_normed);
+    kernels::store_rows(ctx.exec, cache->v, batch.cache_rows, latent.key_rope);
   }
 
   const View out = buffer(saved != nullptr && !ctx.precision.fp8, num_tokens, heads_ * value_);

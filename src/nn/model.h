@@ -64,8 +64,10 @@ class Model {
   /// predict p + 2.
   void mtp_forward(Context& ctx, View out_TD, ConstView states_TD, std::span<const int> next_ids, KvCache& cache,
                    std::span<const SequenceSlice> slices);
-  /// A cache for one sequence of at most max_tokens.
-  SequenceCache make_cache(index_t max_tokens) const { return {config_, precision_.compute, max_tokens}; }
+  /// A cache for one sequence of at most max_tokens; format: as KvCache takes it.
+  SequenceCache make_cache(index_t max_tokens, std::optional<DType> format = {}) const {
+    return {config_, precision_.compute, max_tokens, format.value_or(precision_.compute)};
+  }
 
   /// Forward and backward of a micro-batch; gradients are added.
   LossReport train_micro_batch(Context& ctx, const Batch& batch, const LossPolicy& policy);

@@ -8,6 +8,7 @@
 #include "kernels/elementwise.h"
 #include "kernels/fp8.h"
 #include "nn/gguf_weights.h"
+#include "tensor/copy.h"
 
 namespace hadal {
 namespace {
@@ -34,8 +35,11 @@ std::string shape_text(const std::vector<index_t>& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
 }
 
-/// FP8 codes times the scales of their blocks (ragged at the edges), to any float dtype.
-void dequantize(const View& value, ConstView codes, ConstView scales, const Fp8Config& fp8, std::string_view name) {
+/// FP8 codes and the scales of their blocks (ragged at the edges): multiplied, to any float dtype, or as they are to
+/// codes and scales.
+void read_fp8(const Param& p, ConstView codes, ConstView scales, const Fp8Config& fp8) {
+  const View& value = p.value;
+  const std::string& name = p.name;
   const index_t block_rows = (codes.rows + fp8.block_rows - 1) / fp8.block_rows;
   const index_t block_cols = (codes.cols + fp8.block_cols - 1) / fp8.block_cols;
   HADAL_CHECK(scales.rows == block_rows && scales.cols == block_cols, name, "_scale_inv: got ", scales.rows, " x ",
@@ -45,6 +49,14 @@ void dequantize(const View& value, ConstView codes, ConstView scales, const Fp8C
   const auto scale_at = [&](index_t r, index_t c) {
     return scales.dtype == DType::kF32 ? scales.as<float>()(r, c) : to_f32(scales.as<ue8m0>()(r, c));
   };
+  if (value.dtype == DType::kE4M3) {
+    HADAL_CHECK(p.scales.rows == scales.rows && p.scales.cols == scales.cols, name, ": blocks of ", fp8.block_rows, "x",
+                fp8.block_cols, " cannot be held as they are, only of 128x128");
+    copy_rows(value, codes);
+    for (index_t r = 0; r < scales.rows; ++r)
+      for (index_t c = 0; c < scales.cols; ++c) p.scales(r, c) = scale_at(r, c);
+    return;
+  }
   float code_value[256];
   for (int i = 0; i < 256; ++i) code_value[i] = to_f32(e4m3{static_cast<std::uint8_t>(i)});
   const auto from = codes.as<e4m3>();
@@ -66,6 +78,13 @@ void dequantize(const View& value, ConstView codes, ConstView scales, const Fp8C
 }
 
 }  // namespace
+
+void set_param(Exec& ex, const Param& p, ConstView from) {
+  if (p.value.dtype != DType::kE4M3) return kernels::convert(ex, p.value, from);
+  Tensor wide(DType::kF32, from.rows, from.cols);
+  kernels::convert(ex, wide.view(), from);
+  kernels::fp8_quantize_blocks(ex, {p.value, p.scales}, wide.view(), 1, kernels::Scales::kF32);
+}
 
 void load_weights(Model& model, Exec& ex, const std::filesystem::path& folder, bool new_head) {
   HADAL_CHECK(!new_head || (model.config().scalar_head && folder.extension() != ".gguf"), folder.string(),
@@ -94,10 +113,10 @@ void load_weights(Model& model, Exec& ex, const std::filesystem::path& folder, b
       if (stored.dtype != DType::kE4M3)
         problems.push_back(str_cat(p.name, " has scales but is ", dtype_name(stored.dtype), ", want e4m3"));
       else
-        dequantize(p.value, stored.view(), scales->second.view(), model.config().fp8.value_or(Fp8Config{}), p.name);
+        read_fp8(p, stored.view(), scales->second.view(), model.config().fp8.value_or(Fp8Config{}));
     } else if (stored.dtype == DType::kF32 || stored.dtype == DType::kBF16 || stored.dtype == DType::kF16 ||
                stored.dtype == DType::kF64) {
-      kernels::convert(ex, p.value, stored.view());
+      set_param(ex, p, stored.view());
     } else {
       problems.push_back(str_cat(p.name, " is ", dtype_name(stored.dtype), ", want f32, bf16, f16 or e4m3 with ",
                                  p.name, "_scale_inv"));
@@ -125,6 +144,11 @@ std::vector<TensorToWrite> weights_to_write(Model& model, DType dtype,
     const ConstView value = source ? source(p) : p.value;
     const std::vector<index_t> shape =
         p.is_vector ? std::vector<index_t>{value.cols} : std::vector<index_t>{value.rows, value.cols};
+    if (value.dtype == DType::kE4M3) {  // Precision::fp8_weights
+      tensors.push_back({p.name, DType::kE4M3, shape, value});
+      tensors.push_back({p.name + "_scale_inv", DType::kF32, {p.scales.rows, p.scales.cols}, view_of(p.scales)});
+      return;
+    }
     const TensorToWrite tensor{p.name, p.trainable ? dtype : DType::kF32, shape, value};
     tensors.push_back(tensor);
     const bool embedding = p.name == "model.embed_tokens.weight",
@@ -142,7 +166,10 @@ void save_model(Model& model, const std::filesystem::path& folder, DType dtype) 
   std::filesystem::create_directories(folder);
   ModelConfig config = model.config();
   config.torch_dtype = dtype == DType::kF32 ? "float32" : dtype == DType::kF16 ? "float16" : "bfloat16";
-  config.fp8.reset();
+  if (model.precision().fp8_weights)
+    config.fp8 = Fp8Config{.ue8m0_scales = config.fp8 && config.fp8->ue8m0_scales};
+  else
+    config.fp8.reset();
   write_safetensors_folder(folder, weights_to_write(model, dtype));
   write_file_atomically(folder / "config.json", model_config_json(config));
 }

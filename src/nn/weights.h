@@ -16,12 +16,16 @@ namespace hadal {
 /// language model needs is left out.
 void load_weights(Model& model, Exec& ex, const std::filesystem::path& folder, bool new_head = false);
 
+/// The value of one parameter from any float dtype: converted, or quantised in blocks of 128x128 where E4M3 is held.
+void set_param(Exec& ex, const Param& p, ConstView from);
+
 /// What a checkpoint of `model` holds: matrices in `dtype`, the router's correction bias in f32, MTP layers with their
 /// copies of embedding and head. `source` gives the value to write (the f32 master copy, say); default: Param::value.
 std::vector<TensorToWrite> weights_to_write(Model& model, DType dtype,
                                             const std::function<ConstView(const Param&)>& source = {});
 
-/// A model folder: config.json and weights.
+/// A model folder: config.json and weights; with Precision::fp8_weights an FP8 checkpoint (codes and
+/// weight_scale_inv; embedding, head, router and norms in `dtype`).
 void save_model(Model& model, const std::filesystem::path& folder, DType dtype);
 
 /// Config and weights of a folder in one call.

@@ -1,15 +1,17 @@
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <type_traits>
 #include <vector>
 
+#include "kernels/coded_rows.h"
 #include "kernels/cpu/intrinsics.h"
 #include "kernels/ref/declare.h"
 #include "kernels/table.h"
 
 #include "kernels/cpu/isa_begin.h"
 
-#include "kernels/cpu/vec.h"
+#include "kernels/cpu/small_floats.h"
 
 #include "kernels/cpu/attention_tiles.h"
 
@@ -210,7 +212,10 @@ void run_task(Exec& ex, int worker, Heads out, View lse_HT, const AttentionInput
                   .dv = in.v.dim};
   std::vector<ForwardBlock> blocks(static_cast<std::size_t>(task.end - task.begin));
   float* weights = nullptr;
+  KeyBlocks<T> source{in, segment, task.key_head};
   const auto carve = [&](Carver carver) {
+    source.wide_k = reinterpret_cast<T*>(carver.take(source.k_words()));
+    source.wide_v = reinterpret_cast<T*>(carver.take(source.v_words()));
     keys.k = carver.take(kKeyBlock * keys.k_stride + kSlack);
     keys.v = carver.take(words_of<W>(kKeyBlock) * keys.v_stride + kSlack);
     weights = carver.take(words_of<W>(kKeyBlock) * kQueryLanes);
@@ -223,20 +228,15 @@ void run_task(Exec& ex, int worker, Heads out, View lse_HT, const AttentionInput
   carve(Carver(ex.scratch(worker, bytes)));
 
   const Forward<W> forward{in, segment, task.key_head, lanes, in.scale * kLog2E, weights};
-  const auto key_rows = [&](index_t first) { return key_source<T>(in, segment, task.key_head, first); };
-  const auto value_rows = [&](index_t first) { return value_source<T>(in, segment, task.key_head, first); };
   const index_t num_keys = lanes.keys_seen_by_block(task.end - 1);
-  const auto prefetch_keys = [&](index_t first) {
-    const index_t num = std::min(kKeyBlock, num_keys - first);
-    prefetch_rows(key_rows(first), num);
-    prefetch_rows(value_rows(first), num);
-  };
+  const auto prefetch_keys = [&](index_t first) { source.prefetch(first, std::min(kKeyBlock, num_keys - first)); };
   prefetch_block(in.q, segment, task.key_head, lanes, task.begin);
   prefetch_keys(0);
   for (index_t first = 0; first < num_keys; first += kKeyBlock) {
     keys.num = std::min(kKeyBlock, num_keys - first);
-    pack_rows<W>(keys.k, keys.k_stride, key_rows(first), keys.num, round_up(keys.num, kTileKeys));
-    pack_along_rows<W>(keys.v, keys.v_stride, value_rows(first), keys.num);
+    source.widen(first, keys.num);
+    pack_rows<W>(keys.k, keys.k_stride, source.keys(first), keys.num, round_up(keys.num, kTileKeys));
+    pack_along_rows<W>(keys.v, keys.v_stride, source.values(first), keys.num);
     if (first + kKeyBlock < num_keys) prefetch_keys(first + kKeyBlock);
     for (index_t block = task.begin; block < task.end; ++block) {
       const ForwardBlock& b = blocks[static_cast<std::size_t>(block - task.begin)];

@@ -15,13 +15,14 @@ static_assert(kKeyBlock % (kNarrowVecs * kLanes) == 0);
 
 /// Buffers of one task.
 struct NarrowTask {
-  float* q = nullptr;         // [queries][words of dk]
-  float* k = nullptr;         // [keys][words of dk]
-  float* k_by_key = nullptr;  // [words of dk][keys]
-  float* v = nullptr;         // [words of keys][dv]
-  float* p = nullptr;         // [queries][keys]
-  float* weights = nullptr;   // [queries][words of keys]; p itself when words are f32
-  float* out = nullptr;       // [queries][dv], not divided by sum
+  float *wide_k = nullptr, *wide_v = nullptr;  // of KeyBlocks
+  float* q = nullptr;                          // [queries][words of dk]
+  float* k = nullptr;                          // [keys][words of dk]
+  float* k_by_key = nullptr;                   // [words of dk][keys]
+  float* v = nullptr;                          // [words of keys][dv]
+  float* p = nullptr;                          // [queries][keys]
+  float* weights = nullptr;                    // [queries][words of keys]; p itself when words are f32
+  float* out = nullptr;                        // [queries][dv], not divided by sum
   index_t k_stride = 0, v_stride = 0, dk_words = 0;
   float c = 1;  // scale * log2(e)
   alignas(64) float shift[kNarrowLanes] = {}, sum[kNarrowLanes] = {};
@@ -188,12 +189,18 @@ struct NarrowQueries {
   index_t num_keys() const { return lanes.keys_seen(first_query + num - 1); }
   index_t v_stride() const { return round_up(in.v.dim, kLanes); }
 
+  KeyBlocks<T> blocks(const NarrowTask& t) const {
+    return {in, segment, key_head, reinterpret_cast<T*>(t.wide_k), reinterpret_cast<T*>(t.wide_v)};
+  }
+
   /// Buffers in the worker's scratch, with the queries.
   NarrowTask begin(Exec& ex, int worker) const {
     NarrowTask t;
     t.dk_words = words_of<W>(in.q.dim), t.k_stride = round_up(t.dk_words, 16), t.v_stride = v_stride();
     t.c = in.scale * kLog2E;
     const auto carve = [&](Carver carver) {
+      t.wide_k = carver.take(blocks(t).k_words());
+      t.wide_v = carver.take(blocks(t).v_words());
       t.q = carver.take(kNarrowLanes * t.dk_words + kSlack);
       t.k = carver.take(kKeyBlock * t.k_stride + kSlack);
       t.k_by_key = carver.take(t.k_stride * kKeyBlock);
@@ -214,16 +221,13 @@ struct NarrowQueries {
 
   /// Packs the block of keys that starts at key `first`, and asks for the next one. Returns the number of its keys.
   index_t pack_keys(const NarrowTask& t, index_t first, index_t end) const {
-    const auto key_rows = [&](index_t block) { return key_source<T>(in, segment, key_head, block); };
-    const auto value_rows = [&](index_t block) { return value_source<T>(in, segment, key_head, block); };
+    const KeyBlocks<T> from = blocks(t);
     const index_t keys = std::min(kKeyBlock, end - first);
-    pack_rows<W>(t.k, t.k_stride, key_rows(first), keys, kKeyBlock);
+    from.widen(first, keys);
+    pack_rows<W>(t.k, t.k_stride, from.keys(first), keys, kKeyBlock);
     transpose_keys(t.k_by_key, t.k, t.k_stride, t.dk_words);
-    pack_along_rows<W>(t.v, t.v_stride, value_rows(first), keys);
-    if (const index_t next = first + kKeyBlock; next < end) {
-      prefetch_rows(key_rows(next), std::min(kKeyBlock, end - next));
-      prefetch_rows(value_rows(next), std::min(kKeyBlock, end - next));
-    }
+    pack_along_rows<W>(t.v, t.v_stride, from.values(first), keys);
+    if (const index_t next = first + kKeyBlock; next < end) from.prefetch(next, std::min(kKeyBlock, end - next));
     return keys;
   }
 

@@ -126,7 +126,10 @@ void multiply(Exec& ex, View y, Mat<const T> x, const PackedWeights& w, std::spa
   const LeftRows left = left_rows(ex, Mat<const T>{x.data + origin * x.stride, num_rows, x.cols, x.stride});
   std::vector<GroupShape> shapes;
   for (std::size_t e = 0; e + 1 < offsets.size(); ++e) shapes.push_back({offsets[e + 1] - offsets[e], w.cols});
-  const std::vector<Task> tasks = plan_tasks(shapes, w.rows, kFp8Tile, ex.pool.num_threads());
+  const int threads = ex.pool.num_threads();
+  const std::vector<Task> tasks = streams_weights(shapes)
+                                      ? plan_streams(shapes, w.rows, panel_bytes(w.cols), threads, kPanel)
+                                      : plan_tasks(shapes, w.rows, kFp8Tile, threads);
   const index_t tiles = std::max<index_t>(1, fp8_tiles(w.cols)), element = y.dtype == DType::kBF16 ? 2 : 4;
   const bool bf16_out = y.dtype == DType::kBF16, add = write == Write::kAdd;
   constexpr index_t kWideBytes = kFp8Tile / kValues<T> * kPanel * 4;
