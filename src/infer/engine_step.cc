@@ -9,10 +9,11 @@
 namespace hadal {
 namespace {
 
-void copy_page(const KvCache& cache, int to, int from) {
+/// The first `length` entries of a page.
+void copy_page(const KvCache& cache, int to, int from, index_t length) {
   for (const LayerCache& layer : cache.layers)
     for (const View& v : {layer.k, layer.v}) {
-      const auto rows = [&](int page) { return v.slice_rows(page * kernels::kAttentionPage, kernels::kAttentionPage); };
+      const auto rows = [&](int page) { return v.slice_rows(page * kernels::kAttentionPage, length); };
       copy_rows(rows(to), rows(from));
     }
 }
@@ -186,11 +187,11 @@ void Engine::Impl::draw_proposed(Job& job, Answer& a, std::size_t first,
 
 /// The prompt is in the cache: its answers begin, and later prompts may find it.
 void Engine::Impl::fork_answers(Job& job) {
-  const index_t whole = job.prompt_size() / kernels::kAttentionPage;
+  const auto whole = static_cast<std::size_t>(job.prompt_size() / kernels::kAttentionPage);
+  const index_t rest = job.prompt_size() % kernels::kAttentionPage;
   for (Answer& a : job.answers) {
     a.length = job.prompt_size();
-    if (a.choice > 0 && job.prompt_size() % kernels::kAttentionPage != 0)
-      copy_page(cache, a.pages[static_cast<std::size_t>(whole)], job.pages[static_cast<std::size_t>(whole)]);
+    if (a.choice > 0 && rest > 0) copy_page(cache, a.pages[whole], job.pages[whole], rest);
   }
   if (options.prefix_cache) prefixes.insert(job.request.prompt, job.pages);
   for (const int page : job.pages) pages.release(page);
