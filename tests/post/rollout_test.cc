@@ -127,7 +127,7 @@ TEST(Rollout, StopLeavesTheEngineUsable) {
   Policy p(false);
   Engine engine(p.ctx, p.model, nullptr, rollout_engine(8, 160));
   int steps = 0;
-  EXPECT_TRUE(sample_answers(engine, prompts, 2, {}, 11, 0, [&] { return ++steps == 3; }).empty());
+  EXPECT_TRUE(sample_answers(engine, prompts, 2, {.max_tokens = 24}, 11, 0, [&] { return ++steps == 3; }).empty());
   EXPECT_EQ(engine.stats().cache_tokens_used, 0);
   EXPECT_TRUE(equal(sample_answers(engine, prompts, 2, {.max_tokens = 24}, 11, 0), sample(p, prompts, 2, 8)));
 }
