@@ -9,6 +9,7 @@
 #include "kernels/elementwise.h"
 #include "kernels/fp8.h"
 #include "kernels/gemm.h"
+#include "kernels/log_prob.h"
 #include "kernels/moe_dispatch.h"
 #include "kernels/packed_gemm.h"
 #include "kernels/rmsnorm.h"
@@ -46,6 +47,8 @@ struct KernelTable {
   decltype(&kernels::combine) combine;
   decltype(&kernels::combine_backward) combine_backward;
   decltype(&kernels::cross_entropy) cross_entropy;
+  decltype(&kernels::entropy) entropy;
+  decltype(&kernels::log_prob_backward) log_prob_backward;
   decltype(&kernels::adamw_step) adamw_step;
   decltype(&kernels::sum_of_squares) sum_of_squares;
   decltype(&kernels::ema_update) ema_update;

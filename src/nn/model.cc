@@ -45,9 +45,12 @@ Model::Model(const ModelConfig& config, Precision precision, bool train)
   for (int layer = 0; layer < config.num_hidden_layers; ++layer)
     blocks_.emplace_back(config, layer, softmax_factor, rope_.style, precision, train);
   norm_ = Norm("model.norm", config.hidden_size, static_cast<float>(config.rms_norm_eps), precision, train);
-  if (!config.tie_word_embeddings)
-    head_.emplace(std::vector<LinearPart>{{"lm_head", config.vocab_size}}, config.hidden_size, precision,
-                  Linear::Options{.allow_fp8 = false, .train = train});
+  HADAL_CHECK(!config.scalar_head || config.num_nextn_predict_layers == 0,
+              "config: a scalar head and MTP layers exclude each other");
+  if (config.scalar_head || !config.tie_word_embeddings)
+    head_.emplace(
+        std::vector<LinearPart>{config.scalar_head ? LinearPart{"score", 1} : LinearPart{"lm_head", config.vocab_size}},
+        config.hidden_size, precision, Linear::Options{.allow_fp8 = false, .train = train});
   for (int depth = 1; depth <= config.num_nextn_predict_layers; ++depth)
     mtp_.emplace_back(config, depth, softmax_factor, rope_.style, precision, train);
 }

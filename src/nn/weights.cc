@@ -1,6 +1,7 @@
 #include "nn/weights.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <set>
 
 #include "base/file.h"
@@ -10,6 +11,13 @@
 
 namespace hadal {
 namespace {
+
+/// What a language model has and a model with a scalar head has not: the head, and MTP layers.
+bool is_of_language_model(const ModelConfig& c, const std::string& name) {
+  if (name == "lm_head.weight") return true;
+  constexpr std::string_view kLayers = "model.layers.";
+  return name.starts_with(kLayers) && std::atoi(name.c_str() + kLayers.size()) >= c.num_hidden_layers;
+}
 
 /// Names that a checkpoint may carry although the model does not need them.
 bool is_known_copy(const ModelConfig& c, const std::string& name) {
@@ -59,7 +67,9 @@ void dequantize(const View& value, ConstView codes, ConstView scales, const Fp8C
 
 }  // namespace
 
-void load_weights(Model& model, Exec& ex, const std::filesystem::path& folder) {
+void load_weights(Model& model, Exec& ex, const std::filesystem::path& folder, bool new_head) {
+  HADAL_CHECK(!new_head || (model.config().scalar_head && folder.extension() != ".gguf"), folder.string(),
+              ": a new head needs a model with a scalar head, and a folder of safetensors");
   if (folder.extension() == ".gguf") return load_gguf_weights(model, ex, GgufFile(folder));
   const SafetensorsFolder files(folder);
   std::vector<std::string> problems;
@@ -67,7 +77,7 @@ void load_weights(Model& model, Exec& ex, const std::filesystem::path& folder) {
   model.visit_params([&](const Param& p) {
     const auto found = files.tensors().find(p.name);
     if (found == files.tensors().end()) {
-      problems.push_back("missing " + p.name);
+      if (!new_head || p.name != "score.weight") problems.push_back("missing " + p.name);
       return;
     }
     used.insert(p.name);
@@ -94,7 +104,9 @@ void load_weights(Model& model, Exec& ex, const std::filesystem::path& folder) {
     }
   });
   for (const auto& [name, stored] : files.tensors())
-    if (!used.contains(name) && !is_known_copy(model.config(), name)) problems.push_back("no place for " + name);
+    if (!used.contains(name) && !is_known_copy(model.config(), name) &&
+        !(new_head && is_of_language_model(model.config(), name)))
+      problems.push_back("no place for " + name);
   if (!problems.empty()) {
     constexpr std::size_t kShown = 20;
     const std::size_t shown = std::min(problems.size(), kShown);

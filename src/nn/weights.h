@@ -12,7 +12,9 @@ namespace hadal {
 /// block-FP8 weights are multiplied by their scales. Throws Error that lists every missing tensor, every tensor the
 /// model has no place for, and every wrong shape. Copies that checkpoints carry without need are accepted: the
 /// embedding and head of MTP layers, the head of tied models, rotary_emb.inv_freq. Calls model.refresh().
-void load_weights(Model& model, Exec& ex, const std::filesystem::path& folder);
+/// new_head: the folder holds a language model, `model` has a scalar head: that stays as it is (zero), and what only a
+/// language model needs is left out.
+void load_weights(Model& model, Exec& ex, const std::filesystem::path& folder, bool new_head = false);
 
 /// What a checkpoint of `model` holds: matrices in `dtype`, the router's correction bias in f32, MTP layers with their
 /// copies of embedding and head. `source` gives the value to write (the f32 master copy, say); default: Param::value.

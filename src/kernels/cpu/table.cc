@@ -30,6 +30,8 @@ decltype(kernels::dispatch_gather_backward) dispatch_gather_backward;
 decltype(kernels::combine) combine;
 decltype(kernels::combine_backward) combine_backward;
 decltype(kernels::cross_entropy) cross_entropy;
+decltype(kernels::entropy) entropy;
+decltype(kernels::log_prob_backward) log_prob_backward;
 decltype(kernels::adamw_step) adamw_step;
 decltype(kernels::sum_of_squares) sum_of_squares;
 decltype(kernels::ema_update) ema_update;
@@ -71,6 +73,8 @@ const KernelTable kTable = {
     .combine = combine,
     .combine_backward = combine_backward,
     .cross_entropy = cross_entropy,
+    .entropy = entropy,
+    .log_prob_backward = log_prob_backward,
     .adamw_step = adamw_step,
     .sum_of_squares = sum_of_squares,
     .ema_update = ema_update,

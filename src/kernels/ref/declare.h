@@ -29,6 +29,8 @@ decltype(kernels::dispatch_gather_backward) dispatch_gather_backward;
 decltype(kernels::combine) combine;
 decltype(kernels::combine_backward) combine_backward;
 decltype(kernels::cross_entropy) cross_entropy;
+decltype(kernels::entropy) entropy;
+decltype(kernels::log_prob_backward) log_prob_backward;
 decltype(kernels::adamw_step) adamw_step;
 decltype(kernels::sum_of_squares) sum_of_squares;
 decltype(kernels::ema_update) ema_update;
