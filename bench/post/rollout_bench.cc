@@ -56,7 +56,7 @@ int main(int argc, char** argv) {
     for (int k = 0; k < prompt_tokens; ++k)
       ids[i].push_back(static_cast<int>(random_below(i, Stream::kTest, static_cast<std::uint64_t>(k),
                                                      static_cast<std::uint64_t>(config.vocab_size))));
-  for (const int max_batch : {1, group, prompts * group}) {
+  for (const int max_batch : {1, group, 4 * group, prompts * group}) {
     Engine engine(ctx, model, nullptr, rollout_engine(max_batch, prompt_tokens + answer_tokens));
     double best = 1e9, cpu = 0;
     for (int repeat = 0; repeat < (max_batch == 1 ? 2 : 7); ++repeat) {
