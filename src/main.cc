@@ -6,6 +6,7 @@
 #include "base/command.h"
 #include "data/cmd_data.h"
 #include "data/cmd_sft_data.h"
+#include "data/cmd_tasks.h"
 #include "data/cmd_template.h"
 #include "data/cmd_tokenizer.h"
 #include "formats/cmd_inspect.h"
@@ -34,6 +35,7 @@ constexpr std::array kCommands{
     Command{"data", "prepare text for training: clean, deduplicate, mix, pack", cmd_data},
     Command{"template", "render conversations with the chat template of a model", cmd_template},
     Command{"sft-data", "conversations to token ids with loss masks", cmd_sft_data},
+    Command{"tasks", "tasks with checkable answers: make them, grade responses", cmd_tasks},
     Command{"export", "a model as GGUF file or Hugging Face folder", cmd_export},
     Command{"inspect", "what a model folder, a config or a safetensors file holds", cmd_inspect},
     Command{"report", "HTML report of a run folder", cmd_report},
