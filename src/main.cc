@@ -14,6 +14,8 @@
 #include "infer/cmd_generate.h"
 #include "nn/cmd_export.h"
 #include "nn/cmd_logits.h"
+#include "post/cmd_grpo.h"
+#include "post/cmd_post.h"
 #include "serve/cmd_serve.h"
 #include "train/cmd_train.h"
 #include "train/report.h"
@@ -25,6 +27,9 @@ constexpr std::array kCommands{
     Command{"bench", "speed against the machine's own roof", cmd_bench},
     Command{"pretrain", "train a base model from text", cmd_pretrain},
     Command{"extend", "longer context with YaRN, in phases", cmd_extend},
+    Command{"sft", "supervised fine-tuning on conversations", cmd_sft},
+    Command{"grpo", "reinforcement learning on questions that can be graded", cmd_grpo},
+    Command{"sample", "rejection sampling: graded answers become fine-tuning data", cmd_sample},
     Command{"generate", "continue a prompt", cmd_generate},
     Command{"chat", "talk to a model in the terminal", cmd_chat},
     Command{"serve", "serve a model over HTTP: OpenAI's API and a chat page", cmd_serve},

@@ -28,7 +28,7 @@ void for_states(ConstView x_TD, std::span<const index_t> rows, const F& f) {
     for (index_t d = 0; d < x_TD.cols; ++d) {
       const index_t t = rows[k];
       f(k, d,
-        x_TD.dtype == DType::kBF16  ? to_float(x_TD.as<bf16>()(t, d))
+        x_TD.dtype == DType::kBF16  ? to_f32(x_TD.as<bf16>()(t, d))
         : x_TD.dtype == DType::kF64 ? static_cast<float>(x_TD.as<double>()(t, d))
                                     : x_TD.as<float>()(t, d));
     }
@@ -37,8 +37,8 @@ void for_states(ConstView x_TD, std::span<const index_t> rows, const F& f) {
 }  // namespace
 
 std::vector<double> Critic::values(ConstView x_TD, std::span<const index_t> rows) const {
-  const std::span<const float> w = weight_.view().flat<const float>();
-  std::vector<double> value(rows.size(), bias_.view().as<const float>()(0, 0));
+  const std::span<const float> w = weight_.view().flat<float>();
+  std::vector<double> value(rows.size(), bias_.view().as<float>()(0, 0));
   for_states(x_TD, rows, [&](std::size_t k, index_t d, float x) {
     value[k] += static_cast<double>(w[static_cast<std::size_t>(d)]) * x;
   });
@@ -46,7 +46,7 @@ std::vector<double> Critic::values(ConstView x_TD, std::span<const index_t> rows
 }
 
 void Critic::backward(const HeadPass& pass, std::span<const index_t> rows, std::span<const double> dvalue_T) {
-  const std::span<const float> w = weight_.view().flat<const float>();
+  const std::span<const float> w = weight_.view().flat<float>();
   std::vector<double> dw(w.size());
   double db = 0;
   for (const double d : dvalue_T) db += d;
@@ -61,7 +61,7 @@ void Critic::backward(const HeadPass& pass, std::span<const index_t> rows, std::
     const index_t t = rows[k];
     if (pass.dx_TD.dtype == DType::kBF16) {
       bf16& to = pass.dx_TD.as<bf16>()(t, d);
-      to = to_bf16(to_float(to) + static_cast<float>(add));
+      to = to_bf16(to_f32(to) + static_cast<float>(add));
     } else if (pass.dx_TD.dtype == DType::kF64) {
       pass.dx_TD.as<double>()(t, d) += add;
     } else {

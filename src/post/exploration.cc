@@ -19,27 +19,19 @@ std::int64_t question_at(std::size_t count, std::uint64_t seed, std::int64_t dra
 }
 
 void grade_all(ThreadPool& pool, std::span<Group> groups, const Questions& questions, const Tokenizer& tokenizer,
-               const ExplorationOptions& o, std::int64_t max_tokens) {
-  const auto size = static_cast<index_t>(o.group_size);
+               index_t size) {
   pool.parallel_for(std::ssize(groups) * size, [&](index_t task, int) {
     Group& group = groups[static_cast<std::size_t>(task / size)];
     GradedAnswer& a = group.answers[static_cast<std::size_t>(task % size)];
     a.text = replace_ill_formed(tokenizer.decode(a.rollout.tokens, /*skip_special=*/true));
-    a.grade = questions.grade(group.question, a.text);
-    a.reward = a.grade.reward + overlong_reward(std::ssize(a.rollout.tokens), max_tokens, o);
+    a.grade = questions.grade(group.question, a.text, std::ssize(a.rollout.tokens));
   });
 }
 
 }  // namespace
 
 bool Group::has_signal() const {
-  return std::ranges::any_of(answers, [&](const GradedAnswer& a) { return a.reward != answers[0].reward; });
-}
-
-double overlong_reward(std::int64_t length, std::int64_t max_tokens, const ExplorationOptions& o) {
-  const std::int64_t free = max_tokens - o.overlong_buffer;
-  if (o.overlong_buffer <= 0 || length <= free) return 0;
-  return -o.overlong_penalty * static_cast<double>(std::min(length, max_tokens) - free) / o.overlong_buffer;
+  return std::ranges::any_of(answers, [&](const GradedAnswer& a) { return a.grade.reward != answers[0].grade.reward; });
 }
 
 Exploration explore(ThreadPool& pool, Engine& engine, const Tokenizer& tokenizer, const Questions& questions,
@@ -67,7 +59,7 @@ Exploration explore(ThreadPool& pool, Engine& engine, const Tokenizer& tokenizer
       groups[i / group_size].answers.push_back({.rollout = std::move(rollouts[i])});
     }
     const double sampled = seconds_now();
-    grade_all(pool, groups, questions, tokenizer, o, rollout.max_tokens);
+    grade_all(pool, groups, questions, tokenizer, o.group_size);
     e.sample_seconds += sampled - start, e.grade_seconds += seconds_now() - sampled;
     for (Group& g : groups) (o.drop_equal && !g.has_signal() ? e.dropped : e.groups).push_back(std::move(g));
     if (e.groups.size() == wanted) return e;

@@ -18,7 +18,7 @@ struct Grade {
 /// Questions whose answers can be graded. grade may be called from several threads at once.
 struct Questions {
   std::vector<std::vector<int>> prompts;
-  std::function<Grade(std::int64_t question, const std::string& answer)> grade;
+  std::function<Grade(std::int64_t question, const std::string& answer, index_t num_tokens)> grade;
 };
 
 struct ExplorationOptions {
@@ -26,8 +26,6 @@ struct ExplorationOptions {
   bool drop_equal = false;
   int max_refills = 4;
   bool mask_truncated = false;
-  int overlong_buffer = 0;
-  double overlong_penalty = 1;
   template <class V>
   void visit(V&& v) {
     v("questions", questions, "questions of a step");
@@ -35,9 +33,6 @@ struct ExplorationOptions {
     v("drop_equal", drop_equal, "dynamic sampling: groups whose rewards are all equal give way to other questions");
     v("max_refills", max_refills, "times that a step asks for other questions; then it takes what it has");
     v("mask_truncated", mask_truncated, "answers that max_tokens cut off take no part in the loss");
-    v("overlong_buffer", overlong_buffer,
-      "the last so many tokens before max_tokens cost reward, more from token to token; 0: none");
-    v("overlong_penalty", overlong_penalty, "what the very last of them costs");
   }
 };
 
@@ -45,7 +40,6 @@ struct GradedAnswer {
   Rollout rollout;
   std::string text;
   Grade grade;
-  double reward = 0;  // grade.reward, and what else shapes it
 };
 
 /// A question and its group.
@@ -63,9 +57,6 @@ struct Exploration {
   int refills = 0;
   double sample_seconds = 0, grade_seconds = 0;
 };
-
-/// Minus what an answer of `length` tokens loses for nearing max_tokens (soft over-long punishment, DAPO 3.4).
-double overlong_reward(std::int64_t length, std::int64_t max_tokens, const ExplorationOptions& options);
 
 /// Asks the next questions of the stream, which is a shuffle of all questions for every round over them, from question
 /// number `draws` on. The result is a function of weights, questions, options, seed and draws. `stop` as in

@@ -142,7 +142,7 @@ std::vector<PolicySample> GrpoRun::samples_of(const Exploration& exploration) {
 void GrpoRun::set_advantages(std::vector<PolicySample>& samples, const Exploration& exploration) {
   std::vector<double> rewards;
   for (const Group& g : exploration.groups)
-    for (const GradedAnswer& a : g.answers) rewards.push_back(a.reward);
+    for (const GradedAnswer& a : g.answers) rewards.push_back(a.grade.reward);
   // The divergence as a part of the reward: of each token with a critic, else of the whole answer.
   const bool kl_in_reward = reference_ && o_.loss.kl_in == "reward";
   std::vector<std::vector<double>> token_rewards(samples.size());
@@ -235,7 +235,7 @@ void GrpoRun::log_answers(const Exploration& exploration) {
                  {"id", in_.id_of(false, g.question)},
                  {"class", in_.class_of(false, g.question)},
                  {"text", a.text},
-                 {"reward", a.reward},
+                 {"reward", a.grade.reward},
                  {"parts", parts},
                  {"correct", a.grade.correct},
                  {"tokens", std::ssize(a.rollout.tokens)},
@@ -257,7 +257,7 @@ void GrpoRun::validate() {
     for (std::size_t i = 0; i < answers.size(); ++i) {
       const std::size_t q = i / static_cast<std::size_t>(n);
       const std::string text = tokenizer_.decode(answers[i].tokens, /*skip_special=*/true);
-      right[q] += in_.validation.grade(static_cast<std::int64_t>(q), text).correct ? 1 : 0;
+      right[q] += in_.validation.grade(static_cast<std::int64_t>(q), text, std::ssize(answers[i].tokens)).correct ? 1 : 0;
     }
     return right;
   };

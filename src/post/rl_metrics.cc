@@ -42,7 +42,7 @@ JsonObject exploration_metrics(const Exploration& e) {
     equal += g.has_signal() ? 0 : 1;
     solved += std::ranges::any_of(g.answers, [](const GradedAnswer& a) { return a.grade.correct; }) ? 1 : 0;
     for (const GradedAnswer& a : g.answers) {
-      answers += 1, reward += a.reward, squares += a.reward * a.reward;
+      answers += 1, reward += a.grade.reward, squares += a.grade.reward * a.grade.reward;
       correct += a.grade.correct ? 1 : 0;
       truncated += a.rollout.truncated ? 1 : 0;
       length += static_cast<double>(a.rollout.tokens.size());

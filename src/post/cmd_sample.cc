@@ -1,0 +1,2 @@
+#include "post/cmd_grpo.h"
+namespace hadal { int cmd_sample(Args) { return 1; } }
