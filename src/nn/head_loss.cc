@@ -85,13 +85,6 @@ double LogProbLoss::run(const HeadPass& pass) {
   return loss;
 }
 
-double LogitsLoss::run(const HeadPass& pass) {
-  double loss = 0;
-  kernels::for_logits_chunks(pass.ctx.exec, pass.x_TD, pass.w_VD, {.dx_TD = pass.dx_TD, .dw_VD = pass.dw_VD},
-                             [&](const kernels::LogitsChunk& chunk) { loss += loss_(chunk); });
-  return loss;
-}
-
 double ScoreLoss::run(const HeadPass& pass) {
   HADAL_CHECK(pass.w_VD.rows == 1, "score loss: the head has ", pass.w_VD.rows, " rows; a scalar head has one");
   Context& ctx = pass.ctx;

@@ -63,18 +63,6 @@ class LogProbLoss final : public HeadLoss {
   bool wants_entropy_;
 };
 
-/// A loss that reads whole rows of logits, each row on its own (distillation): gets
-/// one chunk of rows after the other, returns its share of the loss and writes dlogits.
-class LogitsLoss final : public HeadLoss {
- public:
-  using Function = std::function<double(const kernels::LogitsChunk&)>;
-  explicit LogitsLoss(Function loss) : loss_(std::move(loss)) {}
-  double run(const HeadPass& pass) override;
-
- private:
-  Function loss_;
-};
-
 /// A loss of the scalar head (reward models): of one score for each sequence (Batch::segment_begins), read from the
 /// final state of its last token.
 class ScoreLoss final : public HeadLoss {
