@@ -1,10 +1,11 @@
-#include "data/corpus/content_hash.h"
+#include "post/cmd_grpo.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "data/corpus/content_hash.h"
 #include "data/tasks/reward.h"
 #include "nn/weights.h"
-#include "post/cmd_grpo.h"
 #include "post/grpo.h"
+#include "post/scorers.h"
 #include "post/task_prompts.h"
 
 namespace hadal {
@@ -16,6 +17,7 @@ struct GrpoVerbOptions {
   GrpoOptions run;
   PromptOptions prompt;
   RewardOptions reward;
+  ScorerOptions scorers;
   template <class V>
   void visit(V&& v) {
     v("tasks", tasks, "questions: tasks, GSM8K or HumanEval, as JSON lines", {.required = true, .placeholder = "FILE"});
@@ -24,6 +26,7 @@ struct GrpoVerbOptions {
     run.visit(v);
     v.group("prompt", prompt, "how questions are asked");
     v.group("reward", reward, "weights and graders");
+    v.group("scorers", scorers, "models that grade what no rule can");
   }
 };
 
@@ -74,22 +77,23 @@ int cmd_grpo(Args args) {
   const Tokenizer tokenizer(load_tokenizer_files(o.run.model));
   const TaskSet train = load(o.tasks, 0, tokenizer, o), held_out = load(o.validation, o.validation_tasks, tokenizer, o);
   if (o.reward.max_tokens == 0) o.reward.max_tokens = o.run.rollout.max_tokens;
-  const Reward reward(o.reward);
+  const Reward reward(o.reward, make_scorers(pool, o.scorers));
   for (const std::vector<TaskRecord>* tasks : {&train.tasks, &held_out.tasks})
     for (const std::string& wall : reward.prepare(*tasks)) log_info("sandbox: ", wall);
 
   ContentHash hash;
   hash.add(read_file(o.tasks));
-  GrpoInputs inputs{.train = train.questions(reward),
-                    .validation = held_out.questions(reward),
-                    .id_of = [&](bool validation, std::int64_t i) {
-                      return (validation ? held_out : train).tasks[static_cast<std::size_t>(i)].id;
-                    },
-                    .class_of = [&](bool validation, std::int64_t i) {
-                      return (validation ? held_out : train).tasks[static_cast<std::size_t>(i)].task_class;
-                    },
-                    .options = OptionTable(o).to_json(),
-                    .data = {{"path", o.tasks}, {"hash", hash.hex()}, {"tasks", std::ssize(train.tasks)}}};
+  GrpoInputs inputs{
+      .train = train.questions(reward),
+      .validation = held_out.questions(reward),
+      .id_of = [&](bool validation,
+                   std::int64_t i) { return (validation ? held_out : train).tasks[static_cast<std::size_t>(i)].id; },
+      .class_of =
+          [&](bool validation, std::int64_t i) {
+            return (validation ? held_out : train).tasks[static_cast<std::size_t>(i)].task_class;
+          },
+      .options = OptionTable(o).to_json(),
+      .data = {{"path", o.tasks}, {"hash", hash.hex()}, {"tasks", std::ssize(train.tasks)}}};
   Model model = load_model(exec, o.run.model, Precision::parse(o.run.trainer.precision), /*train=*/true);
   HADAL_CHECK(tokenizer.vocab_size() <= model.config().vocab_size, "the tokenizer has ", tokenizer.vocab_size(),
               " tokens, the model's vocab_size is ", model.config().vocab_size);

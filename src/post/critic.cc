@@ -28,9 +28,9 @@ void for_states(ConstView x_TD, std::span<const index_t> rows, const F& f) {
     for (index_t d = 0; d < x_TD.cols; ++d) {
       const index_t t = rows[k];
       f(k, d,
-        x_TD.dtype == DType::kBF16  ? to_f32(x_TD.as<bf16>()(t, d))
-        : x_TD.dtype == DType::kF64 ? static_cast<float>(x_TD.as<double>()(t, d))
-                                    : x_TD.as<float>()(t, d));
+        x_TD.dtype == DType::kF64    ? x_TD.as<double>()(t, d)
+        : x_TD.dtype == DType::kBF16 ? static_cast<double>(to_f32(x_TD.as<bf16>()(t, d)))
+                                     : static_cast<double>(x_TD.as<float>()(t, d)));
     }
 }
 
@@ -39,7 +39,7 @@ void for_states(ConstView x_TD, std::span<const index_t> rows, const F& f) {
 std::vector<double> Critic::values(ConstView x_TD, std::span<const index_t> rows) const {
   const std::span<const float> w = weight_.view().flat<float>();
   std::vector<double> value(rows.size(), bias_.view().as<float>()(0, 0));
-  for_states(x_TD, rows, [&](std::size_t k, index_t d, float x) {
+  for_states(x_TD, rows, [&](std::size_t k, index_t d, double x) {
     value[k] += static_cast<double>(w[static_cast<std::size_t>(d)]) * x;
   });
   return value;
@@ -51,12 +51,12 @@ void Critic::backward(const HeadPass& pass, std::span<const index_t> rows, std::
   double db = 0;
   for (const double d : dvalue_T) db += d;
   for_states(pass.x_TD, rows,
-             [&](std::size_t k, index_t d, float x) { dw[static_cast<std::size_t>(d)] += dvalue_T[k] * x; });
+             [&](std::size_t k, index_t d, double x) { dw[static_cast<std::size_t>(d)] += dvalue_T[k] * x; });
   const std::span<float> dweight = dweight_.view().flat<float>();
   for (std::size_t d = 0; d < dw.size(); ++d) dweight[d] += static_cast<float>(dw[d]);
   dbias_.view().as<float>()(0, 0) += static_cast<float>(db);
   if (!options_.into_trunk) return;
-  for_states(pass.x_TD, rows, [&](std::size_t k, index_t d, float) {
+  for_states(pass.x_TD, rows, [&](std::size_t k, index_t d, double) {
     const double add = dvalue_T[k] * static_cast<double>(w[static_cast<std::size_t>(d)]);
     const index_t t = rows[k];
     if (pass.dx_TD.dtype == DType::kBF16) {

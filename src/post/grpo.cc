@@ -70,7 +70,7 @@ GrpoRun::GrpoRun(Exec& exec, const GrpoOptions& options, Model& model, const Tok
       model_(model),
       tokenizer_(tokenizer),
       in_(inputs),
-      trainer_(exec, model, options.trainer, {options.steps, 0}),
+      trainer_(exec, model, options.trainer, {options.steps, options.steps * options.rollout.max_tokens}),
       run_(exec, trainer_, folder_options(), [] {}),
       engine_(
           trainer_.context(), model, options.rollout.stop.empty() ? nullptr : &tokenizer,
@@ -257,7 +257,8 @@ void GrpoRun::validate() {
     for (std::size_t i = 0; i < answers.size(); ++i) {
       const std::size_t q = i / static_cast<std::size_t>(n);
       const std::string text = tokenizer_.decode(answers[i].tokens, /*skip_special=*/true);
-      right[q] += in_.validation.grade(static_cast<std::int64_t>(q), text, std::ssize(answers[i].tokens)).correct ? 1 : 0;
+      right[q] +=
+          in_.validation.grade(static_cast<std::int64_t>(q), text, std::ssize(answers[i].tokens)).correct ? 1 : 0;
     }
     return right;
   };

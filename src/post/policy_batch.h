@@ -35,7 +35,6 @@ std::vector<PolicyMicroBatch> make_micro_batches(std::span<const PolicySample> s
 std::vector<std::vector<double>> sample_log_probs(Context& ctx, Model& model, std::span<const PolicySample> samples,
                                                   index_t max_tokens);
 
-/// The gradients of values that a critic read off the final states.
 class Critic;
 
 /// The policy's loss on one micro-batch, with a bonus for entropy; with a critic its loss too.

@@ -16,8 +16,8 @@ struct TaskPrompt {
   std::string text;
 };
 
-/// How tasks become prompts. chat: the tokenizer's own chat template. r1-zero: the template by which R1-Zero asked a base
-/// model (DeepSeek-R1, table 1). plain: the messages' texts, each on a line of its own, after BOS.
+/// How tasks become prompts. chat: the tokenizer's own chat template. r1-zero: the template by which R1-Zero asked a
+/// base model (DeepSeek-R1, table 1). plain: the messages' texts, each on a line of its own, after BOS.
 struct PromptOptions {
   std::string style = "chat", system;
   template <class V>
