@@ -15,6 +15,7 @@
 #include "infer/cmd_generate.h"
 #include "nn/cmd_export.h"
 #include "nn/cmd_logits.h"
+#include "post/cmd_grpo.h"
 #include "post/cmd_post.h"
 #include "serve/cmd_serve.h"
 #include "train/cmd_train.h"
@@ -32,6 +33,8 @@ constexpr std::array kCommands{
     Command{"reward", "train a reward model", cmd_reward},
     Command{"score", "score conversations with a reward model", cmd_score},
     Command{"distill", "train a student on a teacher's traces", cmd_distill},
+    Command{"grpo", "reinforcement learning on questions that can be graded", cmd_grpo},
+    Command{"sample", "rejection sampling: graded answers become fine-tuning data", cmd_sample},
     Command{"merge", "a low-rank adapter into its model", cmd_merge},
     Command{"generate", "continue a prompt", cmd_generate},
     Command{"chat", "talk to a model in the terminal", cmd_chat},

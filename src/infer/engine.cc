@@ -118,6 +118,11 @@ void Engine::cancel_all() {
   e.update_stats();
 }
 
+void Engine::weights_changed() {
+  HADAL_CHECK(impl_->running.empty(), "engine: the weights changed under ", impl_->running.size(), " running requests");
+  impl_->prefixes.make_room(impl_->pages.size());
+}
+
 bool Engine::step() {
   Impl& e = *impl_;
   e.take_orders();

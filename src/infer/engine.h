@@ -73,6 +73,9 @@ class Engine {
   void cancel(std::uint64_t request);
   /// Ends all requests with kCancelled. By the thread that steps.
   void cancel_all();
+  /// Forgets the prompts of the past: the weights are others now. By the thread that steps, between requests; throws
+  /// Error while one runs. The caller must not change weights while requests run either.
+  void weights_changed();
   /// One pass over the model for everything that is due, and its events. False: there was nothing to do.
   bool step();
 

@@ -8,11 +8,10 @@
 namespace hadal {
 namespace {
 
-void copy_page(KvCache& cache, int to, int from) {
+/// The first `length` entries of a page.
+void copy_page(KvCache& cache, int to, int from, index_t length) {
   for (Tensor& layer : cache.storage) {  // with the scales behind rows of 8 bits
-    const auto rows = [&](int page) {
-      return layer.view().slice_rows(page * kernels::kAttentionPage, kernels::kAttentionPage);
-    };
+    const auto rows = [&](int page) { return layer.view().slice_rows(page * kernels::kAttentionPage, length); };
     copy_rows(rows(to), rows(from));
   }
 }
@@ -128,11 +127,11 @@ void Engine::Impl::read_prompt(const Part& p, ConstView hidden_TD) {
 /// The prompt is in the cache: its answers begin, and later prompts may find it.
 void Engine::Impl::fork_answers(Job& job) {
   const auto whole = static_cast<std::size_t>(job.prompt_size() / kernels::kAttentionPage);
+  const index_t rest = job.prompt_size() % kernels::kAttentionPage;
   for (Answer& a : job.answers) {
     if (a.over) continue;
     a.length = job.prompt_size();
-    if (a.choice > 0 && job.prompt_size() % kernels::kAttentionPage != 0)
-      copy_page(cache, a.pages[whole], job.pages[whole]);
+    if (a.choice > 0 && rest > 0) copy_page(cache, a.pages[whole], job.pages[whole], rest);
   }
   if (options.prefix_cache) prefixes.insert(job.request.prompt, job.pages);
   for (const int page : job.pages) pages.release(page);

@@ -1,0 +1,188 @@
+#include "post/grpo.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "post/post_support.h"
+#include "post/rl_metrics.h"
+#include "train/metrics.h"
+
+namespace hadal {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Ten questions; the reward is the share of the answer's tokens that are ASCII: half of them by chance.
+Questions ascii_questions() {
+  Questions q;
+  for (int i = 0; i < 10; ++i) q.prompts.push_back({kByteBos, 'q', '0' + i});
+  q.grade = [](std::int64_t, const std::string& answer, index_t num_tokens) {
+    const auto ascii = std::ranges::count_if(answer, [](char c) { return static_cast<unsigned char>(c) < 128; });
+    const double share = static_cast<double>(ascii) / static_cast<double>(num_tokens);
+    return Grade{.reward = share, .correct = share > 0.8, .parts = {{"ascii", share}}};
+  };
+  return q;
+}
+
+GrpoOptions tiny_options(const fs::path& out) {
+  GrpoOptions o;
+  o.out = out.string();
+  o.steps = 6;
+  o.exploration.questions = 4, o.exploration.group_size = 8;
+  o.rollout.max_tokens = 6;
+  o.minibatches = 2, o.max_batch = 16, o.micro_tokens = 100;
+  o.trainer.precision = "f32", o.trainer.lr.lr = 3e-3;
+  o.checkpoints = {.every = 2, .keep_last = 0};
+  o.checkpoint_dtype = "f32";
+  return o;
+}
+
+struct Ran {
+  PostResult result;
+  std::vector<JsonObject> metrics, evals, samples;
+  double metric(std::size_t line, const char* key) const { return json_as<double>(metrics.at(line).at(key), key); }
+};
+
+Ran run(const fs::path& model_folder, const GrpoOptions& o, int threads = 2) {
+  ThreadPool pool(threads);
+  Exec exec(pool);
+  Model model = load_model(exec, model_folder, Precision::parse(o.trainer.precision), /*train=*/true);
+  const Tokenizer tokenizer(byte_tokenizer_files());
+  const auto name = [](bool, std::int64_t i) { return str_cat("q", i); };
+  const auto none = [](bool, std::int64_t) { return std::string(); };
+  GrpoInputs inputs{ascii_questions(), ascii_questions(), name, none, {}, {}};
+  inputs.data["hash"] = "1";
+  Ran ran{.result = run_grpo(exec, o, model, tokenizer, inputs)};
+  ran.metrics = read_json_log(fs::path(o.out) / "metrics.jsonl");
+  ran.evals = read_json_log(fs::path(o.out) / "eval.jsonl");
+  ran.samples = read_json_log(fs::path(o.out) / "samples.jsonl");
+  return ran;
+}
+
+std::string state_of(const fs::path& out, int step) {
+  const fs::path folder = out / "checkpoints" / str_cat("step-", step);
+  return read_file(folder / "trainer_state.safetensors") + read_file(folder / "trainer_state.json") +
+         read_file(folder / "grpo_state.json") + read_file(folder / "model.safetensors");
+}
+
+TEST(Grpo, RewardRisesAndEverythingIsLogged) {
+  const TempDir dir;
+  write_tiny_model(dir / "model");
+  GrpoOptions o = tiny_options(dir / "run");
+  o.steps = 40, o.checkpoints.every = 0, o.validation_samples = 4;
+  const Ran ran = run(dir / "model", o);
+  ASSERT_EQ(ran.metrics.size(), 40U);
+  EXPECT_GT(ran.metric(39, "reward"), ran.metric(0, "reward") + 0.2);
+  EXPECT_LT(ran.metric(39, "entropy"), ran.metric(0, "entropy"));
+  EXPECT_LT(ran.metric(0, "rollout_gap"), 1e-4);
+  for (const char* key : {"reward_ascii", "accuracy", "pass_at_k", "length", "kl", "clip_low", "clip_high", "zero_std",
+                          "truncated", "reflective_words", "generated_tokens", "grad_norm", "lr"})
+    EXPECT_TRUE(ran.metrics[0].contains(key)) << key;
+  EXPECT_EQ(ran.samples.size(), 20U * 32U);
+  EXPECT_TRUE(ran.samples[0].at("parts").as_object().contains("ascii"));
+  ASSERT_EQ(ran.evals.size(), 2U);
+  EXPECT_TRUE(ran.evals[1].contains("pass_at_4"));
+}
+
+TEST(Grpo, ResumesBitForBit) {
+  for (const char* estimator : {"grpo", "gae"}) {
+    const TempDir dir;
+    write_tiny_v3_model(dir / "model");
+    GrpoOptions o = tiny_options(dir / "run");
+    o.advantage.estimator = estimator;
+    o.loss.beta = 0.05, o.reference_every = 4;
+    o.exploration.drop_equal = true;
+    const Ran whole = run(dir / "model", o);
+    const std::string want = state_of(dir / "run", 6);
+    // As if the process had been killed after step 4.
+    fs::remove_all(dir / "run" / "checkpoints" / "step-6");
+    o.resume = true;
+    const Ran again = run(dir / "model", o, /*threads=*/1);
+    EXPECT_TRUE(state_of(dir / "run", 6) == want) << estimator;
+    EXPECT_EQ(again.samples, whole.samples);
+    EXPECT_EQ(again.metrics.size(), 6U);
+  }
+}
+
+TEST(Grpo, DivergenceIsZeroWhereTheReferenceWasTaken) {
+  const TempDir dir;
+  write_tiny_model(dir / "model");
+  GrpoOptions o = tiny_options(dir / "run");
+  o.steps = 2, o.loss.beta = 0.1;
+  const Ran ran = run(dir / "model", o);
+  EXPECT_NEAR(ran.metric(0, "kl"), 0, 1e-12);
+  EXPECT_GT(ran.metric(1, "kl"), 1e-9);
+}
+
+TEST(Grpo, EveryEstimatorAndRatioRuns) {
+  const TempDir dir;
+  write_tiny_model(dir / "model");
+  int n = 0;
+  for (const char* estimator : {"grpo", "dr_grpo", "rloo", "reinforce", "gae"}) {
+    GrpoOptions o = tiny_options(dir / str_cat("run", n++));
+    o.steps = 2, o.advantage.estimator = estimator;
+    o.loss.ratio = n % 2 == 0 ? "token" : "sequence", o.loss.kl_in = "reward", o.loss.beta = 0.01, o.loss.kl = "k1";
+    o.old_log_probs = "recompute", o.inner_epochs = 2, o.exploration.mask_truncated = true;
+    const Ran ran = run(dir / "model", o);
+    EXPECT_TRUE(ran.result.finished) << estimator;
+    EXPECT_EQ(ran.metrics.size(), 2U);
+  }
+}
+
+TEST(Grpo, ImpossibleSizesAreRefused) {
+  const TempDir dir;
+  write_tiny_model(dir / "model");
+  GrpoOptions o = tiny_options(dir / "run");
+  o.minibatches = 3;
+  EXPECT_THROW(run(dir / "model", o), Error);
+  o.minibatches = 1, o.exploration.group_size = 1;
+  EXPECT_THROW(run(dir / "model", o), Error);
+}
+
+TEST(Exploration, GroupsWithoutSignalGiveWay) {
+  const TempDir dir;
+  write_tiny_model(dir / "model");
+  ThreadPool pool(2);
+  Exec exec(pool);
+  Arena saved, scratch;
+  Context ctx{exec, saved, scratch, Precision::parse("f32"), {}};
+  Model model = load_model(exec, dir / "model", ctx.precision, true);
+  const Tokenizer tokenizer(byte_tokenizer_files());
+  Engine engine(ctx, model, nullptr, rollout_engine(16, 16));
+  Questions q = ascii_questions();
+  // Odd questions have no signal.
+  q.grade = [](std::int64_t question, const std::string& answer, index_t) {
+    return Grade{.reward = question % 2 == 1 ? 1.0 : static_cast<double>(answer.size() % 7) + answer.size() * 1e-3};
+  };
+  ExplorationOptions o{.questions = 4, .group_size = 6, .drop_equal = true, .max_refills = 8};
+  const auto ask = [&](std::int64_t draws) {
+    return explore(pool, engine, tokenizer, q, o, {.max_tokens = 5, .temperature = 2}, 5, draws);
+  };
+  const Exploration e = ask(0);
+  ASSERT_EQ(e.groups.size(), 4U);
+  for (const Group& g : e.groups) EXPECT_EQ(g.question % 2, 0);
+  for (const Group& g : e.dropped) EXPECT_FALSE(g.has_signal());
+  EXPECT_EQ(e.draws, static_cast<std::int64_t>(e.groups.size() + e.dropped.size()));
+  // Nothing has signal: the step is full all the same, and the refills have an end.
+  q.grade = [](std::int64_t, const std::string&, index_t) { return Grade{.reward = 0}; };
+  o.max_refills = 2;
+  const Exploration flat = ask(e.draws);
+  EXPECT_EQ(flat.groups.size(), 4U);
+  EXPECT_EQ(flat.refills, 2);
+  EXPECT_EQ(flat.dropped.size(), 8U);
+}
+
+TEST(RlMetrics, PassAtK) {
+  EXPECT_NEAR(pass_at_k(4, 1, 1), 0.25, 1e-15);
+  EXPECT_NEAR(pass_at_k(4, 2, 2), 1 - 1.0 / 6, 1e-15);
+  EXPECT_EQ(pass_at_k(4, 0, 4), 0);
+  EXPECT_EQ(pass_at_k(4, 1, 4), 1);
+  EXPECT_EQ(pass_at_k(8, 6, 3), 1);
+  EXPECT_THROW(pass_at_k(2, 3, 1), Error);
+  EXPECT_EQ(count_reflective_words("Wait, that is wrong. However: checked? Check! butter"), 4);
+}
+
+}  // namespace
+}  // namespace hadal
