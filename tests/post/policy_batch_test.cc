@@ -26,12 +26,14 @@ ModelConfig tiny_v3() {
 
 struct Fixture {
   ThreadPool pool{2};
-  Exec exec{pool};
+  Exec exec;
   Arena saved, scratch;
   Context ctx;
   Model model;
-  explicit Fixture(const char* recipe)
-      : ctx{exec, saved, scratch, Precision::parse(recipe), {}}, model(tiny_v3(), ctx.precision, /*train=*/true) {
+  explicit Fixture(const std::string& recipe)
+      : exec(pool, recipe == "f64" ? Isa::kReference : best_isa()),
+        ctx{exec, saved, scratch, Precision::parse(recipe), {}},
+        model(tiny_v3(), ctx.precision, /*train=*/true) {
     model.init(3);
     model.refresh(exec);
   }
