@@ -5,20 +5,42 @@
 
 namespace hadal::kernels {
 
+namespace {
+
+void check_packable(Exec& ex, ConstView w, DType as) {
+  check_view("pack_weights", "w", w, w.rows, w.cols, {DType::kF32, DType::kBF16, DType::kF64});
+  HADAL_CHECK(w.dtype != DType::kF64 || ex.isa == Isa::kReference, "pack_weights: f64 is the reference's");
+  HADAL_CHECK(as == w.dtype || (is_int(as) && w.dtype != DType::kF64), "pack_weights: ", dtype_name(w.dtype), " as ",
+              dtype_name(as));
+}
+
+}  // namespace
+
+index_t packed_bytes(const Exec& ex, DType as, index_t rows, index_t cols) {
+  return (ex.kernels.packed_bytes(as, rows, cols) + 63) / 64 * 64;
+}
+
+void pack_matrix(Exec& ex, std::byte* to, ConstView w_FD, DType as) {
+  check_packable(ex, w_FD, as);
+  ex.kernels.pack_matrix(ex, to, w_FD, as);
+}
+
 PackedWeights pack_weights(Exec& ex, ConstView w_ExFD, index_t num_matrices, DType as) {
-  check_view("pack_weights", "w", w_ExFD, w_ExFD.rows, w_ExFD.cols, {DType::kF32, DType::kBF16, DType::kF64});
+  check_packable(ex, w_ExFD, as);
   HADAL_CHECK(num_matrices > 0 && w_ExFD.rows % num_matrices == 0, "pack_weights: ", w_ExFD.rows, " rows are not ",
               num_matrices, " matrices");
-  HADAL_CHECK(w_ExFD.dtype != DType::kF64 || ex.isa == Isa::kReference, "pack_weights: f64 is the reference's");
-  HADAL_CHECK(as == w_ExFD.dtype || (is_int(as) && w_ExFD.dtype != DType::kF64),
-              "pack_weights: ", dtype_name(w_ExFD.dtype), " as ", dtype_name(as));
+  const index_t rows = w_ExFD.rows / num_matrices, bytes = packed_bytes(ex, as, rows, w_ExFD.cols);
   PackedWeights packed{.dtype = as,
                        .num_matrices = num_matrices,
-                       .rows = w_ExFD.rows / num_matrices,
+                       .rows = rows,
                        .cols = w_ExFD.cols,
                        .table = &ex.kernels,
-                       .data = {}};
-  ex.kernels.fill_packed(ex, packed, w_ExFD);
+                       .matrices = {},
+                       .data = Storage(bytes * num_matrices)};
+  for (index_t e = 0; e < num_matrices; ++e) packed.matrices.push_back(packed.data.data() + e * bytes);
+  ex.pool.parallel_for(num_matrices, [&](index_t e, int) {  // a single one is cut inside
+    ex.kernels.pack_matrix(ex, packed.data.data() + e * bytes, w_ExFD.slice_rows(e * rows, rows), as);
+  });
   return packed;
 }
 
@@ -33,6 +55,9 @@ void packed_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w,
   else
     check_view("packed_gemm_nt", "x", x_SD, x_SD.rows, w.cols, {w.dtype});
   check_view("packed_gemm_nt", "y", y_SF, x_SD.rows, w.rows, {DType::kF32, DType::kBF16, DType::kF64});
+  for (std::size_t e = 0; e + 1 < offsets.size(); ++e)
+    HADAL_CHECK(offsets[e] == offsets[e + 1] || w.matrices[e] != nullptr, "packed_gemm_nt: matrix ", e,
+                " is not in memory");
   ex.kernels.packed_gemm_nt(ex, y_SF, x_SD, w, offsets, write);
 }
 

@@ -14,12 +14,19 @@ struct PackedWeights {
   DType dtype = DType::kF32;  // kF32, kBF16, kI8, kI4 (kF64: reference)
   index_t num_matrices = 0, rows = 0, cols = 0;
   const KernelTable* table = nullptr;  // of the Exec that packed them, the only one that can read them
-  Storage data;
+  // Where each of the matrices begins (cache lines). nullptr: not in memory now, and no row may ask for it.
+  std::vector<const std::byte*> matrices;
+  Storage data;  // their memory, unless somebody else has it
 };
 
 inline bool is_int(DType dtype) {
   return dtype == DType::kI8 || dtype == DType::kI4;
 }
+
+/// Bytes of one packed matrix, whole cache lines.
+index_t packed_bytes(const Exec& ex, DType as, index_t rows, index_t cols);
+/// Packs one matrix to `to`: packed_bytes of them, at a cache line.
+void pack_matrix(Exec& ex, std::byte* to, ConstView w_FD, DType as);
 
 /// w_ExFD: num_matrices * F rows, f32 or bf16. `as`: the dtype of w, kI8 or kI4.
 PackedWeights pack_weights(Exec& ex, ConstView w_ExFD, index_t num_matrices, DType as);

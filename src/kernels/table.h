@@ -24,7 +24,8 @@ struct KernelTable {
   decltype(&kernels::grouped_gemm_nt) grouped_gemm_nt;  // gemm_* are groups of one
   decltype(&kernels::grouped_gemm_nn) grouped_gemm_nn;
   decltype(&kernels::grouped_gemm_tn) grouped_gemm_tn;
-  void (*fill_packed)(Exec&, kernels::PackedWeights&, ConstView w);  // pack_weights: fills data, the rest is set
+  index_t (*packed_bytes)(DType as, index_t rows, index_t cols);
+  decltype(&kernels::pack_matrix) pack_matrix;
   decltype(&kernels::packed_gemm_nt) packed_gemm_nt;
   decltype(&kernels::fp8_quantize_rows) fp8_quantize_rows;
   decltype(&kernels::fp8_quantize_columns) fp8_quantize_columns;

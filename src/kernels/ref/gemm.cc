@@ -61,33 +61,26 @@ void grouped_gemm_tn(Exec& ex, View dw_ExFD, ConstView dy_SF, ConstView x_SD, st
 
 namespace {
 
-/// Codes [all rows][cols], then scales [all rows][groups].
-struct IntWeights {
+/// One matrix: codes [rows][cols], then scales [rows][groups].
+struct IntMatrix {
   std::int8_t* codes;
   float* scales;
   index_t groups;
-  explicit IntWeights(const PackedWeights& w) : groups(num_groups(w.dtype, w.cols)) {
-    const index_t count = w.num_matrices * w.rows * w.cols;
-    codes = reinterpret_cast<std::int8_t*>(const_cast<std::byte*>(w.data.data()));
-    scales = reinterpret_cast<float*>(codes + (count + 3) / 4 * 4);
-  }
-  static index_t bytes(const PackedWeights& w) {
-    const index_t rows = w.num_matrices * w.rows;
-    return (rows * w.cols + 3) / 4 * 4 + rows * num_groups(w.dtype, w.cols) * 4;
+  IntMatrix(const std::byte* data, DType as, index_t rows, index_t cols) : groups(num_groups(as, cols)) {
+    codes = reinterpret_cast<std::int8_t*>(const_cast<std::byte*>(data));
+    scales = reinterpret_cast<float*>(codes + (rows * cols + 3) / 4 * 4);
   }
 };
 
-void fill_int(PackedWeights& packed, ConstView w) {
-  packed.data = Storage(IntWeights::bytes(packed));
-  const IntWeights to(packed);
-  const index_t size = group_size(packed.dtype);
+void pack_int(const IntMatrix& to, ConstView w, DType as) {
+  const index_t size = group_size(as);
   for (index_t r = 0; r < w.rows; ++r)
     for (index_t g = 0; g < to.groups; ++g) {
       const index_t begin = g * size, count = std::min(size, w.cols - begin);
       std::vector<float> x;
       for (index_t i = 0; i < count; ++i) x.push_back(static_cast<float>(value(w, r, begin + i)));
       to.scales[r * to.groups + g] =
-          quantize_group(packed.dtype, {to.codes + r * w.cols + begin, static_cast<std::size_t>(count)}, x);
+          quantize_group(as, {to.codes + r * w.cols + begin, static_cast<std::size_t>(count)}, x);
     }
 }
 
@@ -105,31 +98,36 @@ double group_product(ConstView x, index_t s, index_t begin, index_t count, const
 }  // namespace
 
 /// The reference keeps the order of rows.
-void fill_packed(Exec& /*ex*/, PackedWeights& packed, ConstView w) {
-  if (is_int(packed.dtype)) return fill_int(packed, w);
-  packed.data = Storage(w.rows * bytes_of(w.dtype, w.cols));
-  copy_rows({packed.data.data(), w.dtype, w.rows, w.cols, w.cols}, w);
+index_t packed_bytes(DType as, index_t rows, index_t cols) {
+  if (!is_int(as)) return bytes_of(as, rows * cols);
+  return (rows * cols + 3) / 4 * 4 + rows * num_groups(as, cols) * 4;
+}
+
+void pack_matrix(Exec& /*ex*/, std::byte* to, ConstView w, DType as) {
+  if (is_int(as)) return pack_int({to, as, w.rows, w.cols}, w, as);
+  copy_rows({to, w.dtype, w.rows, w.cols, w.cols}, w);
 }
 
 void packed_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w, std::span<const index_t> offsets,
                     Write write) {
-  if (!is_int(w.dtype)) {
-    const ConstView w_ExFD{w.data.data(), w.dtype, w.num_matrices * w.rows, w.cols, w.cols};
-    return grouped_gemm_nt(ex, y_SF, x_SD, w_ExFD, offsets, write);
-  }
-  const IntWeights from(w);
-  const index_t size = group_size(w.dtype);
-  for (std::size_t e = 0; e + 1 < offsets.size(); ++e)
+  for (std::size_t e = 0; e + 1 < offsets.size(); ++e) {
+    if (!is_int(w.dtype)) {
+      const ConstView w_FD{w.matrices[e], w.dtype, w.rows, w.cols, w.cols};
+      if (offsets[e] < offsets[e + 1]) grouped_gemm_nt(ex, y_SF, x_SD, w_FD, offsets.subspan(e, 2), write);
+      continue;
+    }
+    const IntMatrix from(w.matrices[e], w.dtype, w.rows, w.cols);
+    const index_t size = group_size(w.dtype);
     for (index_t s = offsets[e]; s < offsets[e + 1]; ++s)
       for (index_t f = 0; f < w.rows; ++f) {
-        const index_t row = static_cast<index_t>(e) * w.rows + f;
         double sum = 0;
         for (index_t g = 0; g < from.groups; ++g)
-          sum += group_product(x_SD, s, g * size, std::min(size, w.cols - g * size),
-                               from.codes + row * w.cols + g * size) *
-                 static_cast<double>(from.scales[row * from.groups + g]);
+          sum +=
+              group_product(x_SD, s, g * size, std::min(size, w.cols - g * size), from.codes + f * w.cols + g * size) *
+              static_cast<double>(from.scales[f * from.groups + g]);
         write_value(y_SF, s, f, sum, write);
       }
+  }
 }
 
 }  // namespace hadal::kernels::ref
