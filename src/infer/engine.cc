@@ -16,8 +16,9 @@ std::int64_t context_of(const ModelConfig& config, const EngineOptions& o) {
   return o.context;
 }
 
-/// Pages for max_batch contexts, within a quarter of the machine's memory.
-int num_pages_of(const ModelConfig& config, DType dtype, const EngineOptions& o) {
+}  // namespace
+
+int cache_pages(const ModelConfig& config, DType dtype, const EngineOptions& o) {
   if (o.cache_tokens > 0) return pages_of(o.cache_tokens);
   const std::int64_t memory = std::int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
   const index_t layers = config.num_hidden_layers + config.num_nextn_predict_layers;
@@ -26,15 +27,13 @@ int num_pages_of(const ModelConfig& config, DType dtype, const EngineOptions& o)
   return narrow<int>(std::max<index_t>(pages_of(context_of(config, o)), std::min(wanted, memory / 4 / page_bytes)));
 }
 
-}  // namespace
-
 Engine::Impl::Impl(Context& c, Model& m, const Tokenizer* t, const EngineOptions& o)
     : ctx(c),
       model(m),
       tokenizer(t),
       options(o),
       context(context_of(m.config(), o)),
-      cache(m.config(), m.precision().compute, num_pages_of(m.config(), m.precision().compute, o)),
+      cache(m.config(), m.precision().compute, cache_pages(m.config(), m.precision().compute, o)),
       pages(cache.num_pages),
       prefixes(pages, narrow<int>(kernels::kAttentionPage)) {
   HADAL_CHECK(o.max_batch > 0 && o.prefill_chunk > 0 && o.max_queue >= 0, "engine: max_batch ", o.max_batch,

@@ -43,6 +43,7 @@ Linear::Linear(std::vector<LinearPart> parts, index_t in, Precision precision, O
       options_(options),
       fp8_(precision.fp8 && options.allow_fp8),
       fp8_inputs_(precision.fp8_inputs && options.allow_fp8 && options.allow_fp8_inputs),
+      dtype_(precision.compute),
       input_scales_(precision.fp8_input_scales) {
   index_t rows = 0;
   for (const LinearPart& part : parts_) rows += part.rows;
@@ -63,10 +64,22 @@ kernels::Fp8Const Linear::quantized_weight() const {
   return {codes_.view(), scales_.view().as<float>()};
 }
 
-void Linear::pack(Exec& ex, PackAs as) {
+void Linear::pack(const PackPass& pass, PackAs as) {
   if (fp8_ || packed_) return;
-  packed_ = kernels::pack_weights(ex, weight_.view(), options_.num_matrices, as.value_or(weight_.dtype()));
-  weight_ = Tensor();
+  const std::size_t parts = parts_.size() / static_cast<std::size_t>(options_.num_matrices);  // of one matrix
+  const auto values = [&](index_t e, Tensor& buffer) -> ConstView {
+    if (!pass.fill) return weight_.view().slice_rows(e * out_, out_);
+    if (buffer.empty()) buffer = Tensor(dtype_, out_, in_);
+    index_t row = 0;
+    for (std::size_t i = 0; i < parts; ++i) {
+      const LinearPart& part = parts_[static_cast<std::size_t>(e) * parts + i];
+      pass.fill({.name = part.name + ".weight", .value = buffer.view().slice_rows(row, part.rows), .grad = {}});
+      row += part.rows;
+    }
+    return buffer.view();
+  };
+  const bool done = pass.pack(packed_, name(), {as.value_or(dtype_), options_.num_matrices, out_, in_}, values);
+  if (done) weight_ = packed_ ? Tensor() : Tensor(dtype_, weight_.rows(), in_);
 }
 
 void Linear::refresh(Exec& ex) {

@@ -6,6 +6,7 @@
 
 #include "kernels/packed_gemm.h"
 #include "nn/context.h"
+#include "nn/pack_pass.h"
 #include "tensor/param.h"
 
 namespace hadal {
@@ -43,6 +44,9 @@ class Linear {
   Linear() = default;
   Linear(std::vector<LinearPart> parts, index_t in, Precision precision, Options options);
 
+  /// Of the first tensor, without ".weight".
+  const std::string& name() const { return parts_[0].name; }
+  DType dtype() const { return dtype_; }
   index_t in() const { return in_; }
   index_t out() const { return out_; }
   /// [E * out, in]. Not after pack().
@@ -58,8 +62,11 @@ class Linear {
   void backward_weight(Context& ctx, ConstView dy, ConstView x, std::span<const index_t> offsets = {});
 
   /// Rearranges the weights for inference (kernels/packed_gemm.h), as integers if asked, and gives up the order that
-  /// everything but forward() reads. As they are, the results stay the same, bit for bit.
-  void pack(Exec& ex, PackAs as = {});
+  /// everything but forward() reads. As they are, the results stay the same, bit for bit. With pass.fill the values are
+  /// read a matrix at a time, so the layer never stands in memory twice (not the bias, which must have its values).
+  void pack(const PackPass& pass, PackAs as = {});
+  /// Where a packed layer lies; nullptr before.
+  kernels::PackedWeights* packed() { return packed_ ? &*packed_ : nullptr; }
 
   /// Brings derived forms of the weight (FP8 codes) up to date; after loading and after every optimizer step.
   void refresh(Exec& ex);
@@ -90,6 +97,7 @@ class Linear {
   std::vector<LinearPart> parts_;
   Options options_;
   bool fp8_ = false, fp8_inputs_ = false;
+  DType dtype_ = DType::kF32;  // of weight_
   kernels::Scales input_scales_ = kernels::Scales::kF32;
   index_t in_ = 0, out_ = 0;
   Tensor weight_, grad_, bias_, bias_grad_;

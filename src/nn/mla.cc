@@ -133,20 +133,22 @@ void Mla::multiply_by_head(Context& ctx, View y, ConstView x, std::span<const in
   }
 }
 
-void Mla::pack(Exec& ex, PackAs as) {
+void Mla::pack(const PackPass& pass, PackAs as) {
+  if (pass.fill) kv_up_.visit_params(pass.fill);  // for three forms
   const ConstView w_kv = kv_up_.weight();
-  Tensor key(w_kv.dtype, heads_ * rank_, nope_), value(w_kv.dtype, heads_ * value_, rank_);
-  for (index_t h = 0; h < heads_; ++h) {
-    const ConstView w = w_kv.slice_rows(h * (nope_ + value_), nope_ + value_);
-    transpose(key.view().slice_rows(h * rank_, rank_), w.slice_rows(0, nope_));
-    copy_rows(value.view().slice_rows(h * value_, value_), w.slice_rows(nope_, value_));
-  }
+  const auto of_head = [&](index_t h) { return w_kv.slice_rows(h * (nope_ + value_), nope_ + value_); };
   // Of integers only the finer ones: these matrices are small.
-  const DType halves = as ? DType::kI8 : w_kv.dtype;
-  absorbed_key_ = kernels::pack_weights(ex, key.view(), heads_, halves);
-  absorbed_value_ = kernels::pack_weights(ex, value.view(), heads_, halves);
-  for (Linear* linear : {&down_, &q_up_, &kv_up_, &o_proj_})
-    if (linear->out() > 0) linear->pack(ex, as);
+  const DType halves = as ? DType::kI8 : kv_up_.dtype();
+  pass.pack(absorbed_key_, kv_up_.name() + ".key", {halves, heads_, rank_, nope_}, [&](index_t h, Tensor& buffer) {
+    if (buffer.empty()) buffer = Tensor(kv_up_.dtype(), rank_, nope_);
+    transpose(buffer.view(), of_head(h).slice_rows(0, nope_));
+    return ConstView(buffer.view());
+  });
+  pass.pack(absorbed_value_, kv_up_.name() + ".value", {halves, heads_, value_, rank_},
+            [&](index_t h, Tensor&) { return of_head(h).slice_rows(nope_, value_); });
+  kv_up_.pack({.ex = pass.ex, .places = pass.places}, as);
+  for (Linear* linear : {&down_, &q_up_, &o_proj_})
+    if (linear->out() > 0) linear->pack(pass, as);
 }
 
 /// Attention over projected keys and values of segments whose past is in the cache: every latent is projected up again.

@@ -4,7 +4,7 @@
 #include <functional>
 
 #include "formats/safetensors.h"
-#include "nn/model.h"
+#include "nn/weight_source.h"
 
 namespace hadal {
 
@@ -13,6 +13,11 @@ namespace hadal {
 /// model has no place for, and every wrong shape. Copies that checkpoints carry without need are accepted: the
 /// embedding and head of MTP layers, the head of tied models, rotary_emb.inv_freq. Calls model.refresh().
 void load_weights(Model& model, Exec& ex, const std::filesystem::path& folder);
+
+/// load_weights and Model::pack in one, tensor by tensor: the peak of memory is the packed model and what the threads
+/// have in hand, one tensor each.
+void load_packed(Model& model, Exec& ex, const std::filesystem::path& folder, const PackRecipe& recipe,
+                 PackedPlaces* places = nullptr);
 
 /// What a checkpoint of `model` holds: matrices in `dtype`, the router's correction bias in f32, MTP layers with their
 /// copies of embedding and head. `source` gives the value to write (the f32 master copy, say); default: Param::value.
