@@ -3,9 +3,11 @@
 #include <vector>
 
 #include "analysis/bench/cmd_bench.h"
+#include "analysis/quantize/cmd_quantize.h"
 #include "base/command.h"
 #include "data/cmd_data.h"
 #include "data/cmd_sft_data.h"
+#include "data/cmd_tasks.h"
 #include "data/cmd_template.h"
 #include "data/cmd_tokenizer.h"
 #include "infer/cmd_chat.h"
@@ -13,6 +15,7 @@
 #include "infer/cmd_inspect.h"
 #include "nn/cmd_export.h"
 #include "nn/cmd_logits.h"
+#include "post/cmd_post.h"
 #include "serve/cmd_serve.h"
 #include "train/cmd_train.h"
 #include "train/report.h"
@@ -24,6 +27,12 @@ constexpr std::array kCommands{
     Command{"bench", "speed against the machine's own roof", cmd_bench},
     Command{"pretrain", "train a base model from text", cmd_pretrain},
     Command{"extend", "longer context with YaRN, in phases", cmd_extend},
+    Command{"sft", "supervised fine-tuning on conversations", cmd_sft},
+    Command{"dpo", "direct preference optimisation on pairs of answers", cmd_dpo},
+    Command{"reward", "train a reward model", cmd_reward},
+    Command{"score", "score conversations with a reward model", cmd_score},
+    Command{"distill", "train a student on a teacher's traces", cmd_distill},
+    Command{"merge", "a low-rank adapter into its model", cmd_merge},
     Command{"generate", "continue a prompt", cmd_generate},
     Command{"chat", "talk to a model in the terminal", cmd_chat},
     Command{"serve", "serve a model over HTTP: OpenAI's API and a chat page", cmd_serve},
@@ -34,7 +43,9 @@ constexpr std::array kCommands{
     Command{"data", "prepare text for training: clean, deduplicate, mix, pack", cmd_data},
     Command{"template", "render conversations with the chat template of a model", cmd_template},
     Command{"sft-data", "conversations to token ids with loss masks", cmd_sft_data},
+    Command{"tasks", "tasks with checkable answers: make them, grade responses", cmd_tasks},
     Command{"export", "a model as GGUF file or Hugging Face folder", cmd_export},
+    Command{"quantize", "recipes for the weights: size, and how far the answers move", cmd_quantize},
     Command{"inspect", "what a model folder, a config or a safetensors file holds", cmd_inspect},
     Command{"report", "HTML report of a run folder", cmd_report},
 };

@@ -17,7 +17,8 @@ enum class Stream : std::uint64_t {
   kSplitToken,
   kValidation,
   kTest,
-  kNoise
+  kNoise,
+  kTask
 };
 
 /// 64 mixed bits (splitmix64's finaliser, three rounds over the key).

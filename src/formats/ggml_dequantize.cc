@@ -1,7 +1,5 @@
 #include "formats/ggml_dequantize.h"
 
-#include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "base/error.h"
@@ -141,20 +139,6 @@ void ggml_dequantize(float* to, GgmlType type, const std::byte* from, index_t co
   HADAL_CHECK(block != nullptr, "ggml: no values can be read from ", info.name);
   HADAL_CHECK(count % info.block_values == 0, "ggml: ", count, " values of ", info.name, " are no whole blocks");
   for (index_t i = 0; i < count; i += info.block_values, from += info.block_bytes) block(to + i, from);
-}
-
-void ggml_quantize_q8_0(std::byte* to, const float* from, index_t count) {
-  for (index_t i = 0; i < count; i += 32, to += 34) {
-    float most = 0;
-    for (int j = 0; j < 32; ++j) most = std::max(most, std::fabs(from[i + j]));
-    const f16 scale = to_f16(most / 127);
-    const float inverse = most > 0 ? 127 / most : 0;
-    std::memcpy(to, &scale, 2);
-    for (int j = 0; j < 32; ++j) {
-      const auto code = static_cast<std::int8_t>(std::nearbyint(from[i + j] * inverse));
-      std::memcpy(to + 2 + j, &code, 1);
-    }
-  }
 }
 
 }  // namespace hadal

@@ -9,7 +9,4 @@ bool can_dequantize(GgmlType type);
 /// `count` values, whole blocks, of a type that can_dequantize, as f32.
 void ggml_dequantize(float* to, GgmlType type, const std::byte* from, index_t count);
 
-/// The nearest Q8_0 blocks: a scale of max |x| / 127 in f16 for each 32 values. count is a multiple of 32.
-void ggml_quantize_q8_0(std::byte* to, const float* from, index_t count);
-
 }  // namespace hadal

@@ -1,5 +1,6 @@
 #include "formats/ggml_type.h"
 
+#include <algorithm>
 #include <array>
 #include <string>
 
@@ -59,9 +60,10 @@ const GgmlTypeInfo& ggml_type_info(GgmlType type) {
 }
 
 GgmlType parse_ggml_type(std::string_view name) {
+  const auto upper = [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; };
   std::string known;
   for (const GgmlTypeInfo& info : kTypes) {
-    if (info.name == name) return info.type;
+    if (std::ranges::equal(info.name, name, {}, {}, upper)) return info.type;
     known.append(known.empty() ? "" : "|").append(info.name);
   }
   fail("ggml type: got \"", name, "\", want ", known);

@@ -51,7 +51,7 @@ struct GgmlTypeInfo {
 const GgmlTypeInfo& ggml_type_info(GgmlType type);
 /// nullptr when the number is not known.
 const GgmlTypeInfo* find_ggml_type(std::uint32_t number);
-/// The type of a name as ggml_type_info has it. Throws Error when there is none.
+/// The type of a name as ggml_type_info has it, in capitals or not. Throws Error when there is none.
 GgmlType parse_ggml_type(std::string_view name);
 
 /// Bytes of `count` values, which is a multiple of the block.

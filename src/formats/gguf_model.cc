@@ -1,5 +1,6 @@
 #include "formats/gguf_model.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <numbers>
@@ -26,30 +27,30 @@ std::string_view architecture_of(const ModelConfig& c) {
   }
 }
 
-/// rope_freqs holds by what each frequency is divided: Llama 3's rule with the factors of its own models, or nothing
-/// that is known.
+/// rope_freqs holds by what each frequency is divided: Llama 3's rule with its own bounds of 1 and 4 turns, any factor
+/// and a context of a power of two, or nothing that is known.
 RopeScaling llama3_scaling(const GgufFile& file, const ModelConfig& c) {
   const GgufTensor& t = file.tensor("rope_freqs.weight");
   HADAL_CHECK(t.type == GgmlType::kF32 && t.count() == c.head_dim / 2, file.where(), ": rope_freqs.weight has ",
               t.count(), " values, want ", c.head_dim / 2, " in F32");
-  const auto* divisor = reinterpret_cast<const float*>(t.data);
-  for (const double factor : {8.0, 32.0}) {
-    RopeScaling s;
-    s.type = "llama3", s.factor = factor, s.original_max_position_embeddings = 8192;
+  const std::span divisors(reinterpret_cast<const float*>(t.data), static_cast<std::size_t>(c.head_dim) / 2);
+  ModelConfig guess = c;
+  RopeScaling& s = guess.rope_scaling;
+  s.type = "llama3", s.factor = std::max(1.0, std::round(static_cast<double>(std::ranges::max(divisors))));
+  for (int context = 16; context <= 1 << 20; context *= 2) {
+    s.original_max_position_embeddings = context;
+    const std::vector<float> want = rope_divisors(guess);
     bool fits = true;
-    for (int i = 0; i < c.head_dim / 2; ++i) {
-      const double wavelength = 2 * std::numbers::pi * std::pow(c.rope_theta, 2.0 * i / c.head_dim);
-      const double turns = s.original_max_position_embeddings / wavelength;
-      double want = 1;
-      if (turns < s.low_freq_factor)
-        want = factor;
-      else if (turns < s.high_freq_factor)
-        want = 1 / ((1 - (turns - 1) / 3) / factor + (turns - 1) / 3);
-      fits &= std::abs(static_cast<double>(divisor[i]) - want) < 1e-3 * want;
-    }
+    for (std::size_t i = 0; i < want.size(); ++i) fits &= std::abs(divisors[i] - want[i]) < 1e-3F * want[i];
     if (fits) return s;
   }
   fail(file.where(), ": rope_freqs.weight holds factors of an unknown rule");
+}
+
+/// YaRN's gain on cos and sin, as a factor on what readers of GGUF take from the scaling factor alone.
+double attn_factor_of(const RopeScaling& s) {
+  if (!s.attention_factor) return s.attn_factor.value_or(1);
+  return *s.attention_factor / (s.factor <= 1 ? 1 : 0.1 * std::log(s.factor) + 1);
 }
 
 void read_rope(const GgufFile& file, const std::string& prefix, ModelConfig& c) {
@@ -60,8 +61,17 @@ void read_rope(const GgufFile& file, const std::string& prefix, ModelConfig& c) 
     c.rope_scaling.factor = file.get<double>(prefix + "rope.scaling.factor");
     c.rope_scaling.original_max_position_embeddings =
         file.get_or<int>(prefix + "rope.scaling.original_context_length", 0);
-    if (const auto multiplier = file.find<double>(prefix + "rope.scaling.yarn_log_multiplier"))
-      c.rope_scaling.mscale = c.rope_scaling.mscale_all_dim = *multiplier * 10;
+    if (c.uses_mla())
+      c.rope_scaling.mscale = c.rope_scaling.mscale_all_dim =
+          10 * file.get_or<double>(prefix + "rope.scaling.yarn_log_multiplier", 0.0);
+    if (type == "yarn") {
+      c.rope_scaling.beta_fast = file.get_or<double>(prefix + "rope.scaling.yarn_beta_fast", 32.0);
+      c.rope_scaling.beta_slow = file.get_or<double>(prefix + "rope.scaling.yarn_beta_slow", 1.0);
+      const double gain = file.get_or<double>(prefix + "rope.scaling.attn_factor", 1.0);
+      HADAL_CHECK(gain == 1 || !c.uses_mla(), file.where(), ": ", prefix, "rope.scaling.attn_factor is ", gain,
+                  ", want 1 with latent attention");
+      if (gain != 1) c.rope_scaling.attn_factor = gain;
+    }
   } else {
     HADAL_CHECK(type == "none", file.where(), ": ", prefix, "rope.scaling.type is \"", type,
                 "\", want none, linear or yarn");
@@ -136,6 +146,22 @@ int number_at(std::string_view text, std::size_t& at) {
 }
 
 }  // namespace
+
+std::vector<float> rope_divisors(const ModelConfig& c) {
+  const RopeScaling& s = c.rope_scaling;
+  if (s.type != "llama3") return {};
+  HADAL_CHECK(c.model_type == ModelType::kLlama, "gguf: rope_scaling llama3 belongs to architecture llama, not ",
+              architecture_of(c));
+  const double context =
+      s.original_max_position_embeddings > 0 ? s.original_max_position_embeddings : c.max_position_embeddings;
+  std::vector<float> divisors;
+  for (int i = 0; i < c.head_dim / 2; ++i) {
+    const double turns = context * std::pow(c.rope_theta, -2.0 * i / c.head_dim) / (2 * std::numbers::pi);
+    const double keep = std::clamp((turns - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor), 0.0, 1.0);
+    divisors.push_back(static_cast<float>(1 / (keep + (1 - keep) / s.factor)));
+  }
+  return divisors;
+}
 
 ModelConfig gguf_model_config(const GgufFile& file) {
   const std::string architecture = file.get<std::string>("general.architecture"), prefix = architecture + ".";
@@ -215,7 +241,7 @@ GgufPlace gguf_place(const ModelConfig& c, std::string_view name) {
   fail("gguf: no place for ", name);
 }
 
-GgufPairs gguf_metadata(const ModelConfig& c) {
+GgufPairs gguf_metadata(const ModelConfig& c, GgufMla mla) {
   const std::string architecture(architecture_of(c)), prefix = architecture + ".";
   GgufPairs pairs;
   const auto text = [&](const std::string& key, std::string v) { pairs.emplace_back(key, GgufValue(std::move(v))); };
@@ -235,13 +261,16 @@ GgufPairs gguf_metadata(const ModelConfig& c) {
   real(prefix + "attention.layer_norm_rms_epsilon", c.rms_norm_eps);
   real(prefix + "rope.freq_base", c.rope_theta);
   if (c.uses_mla()) {
-    whole(prefix + "attention.head_count_kv", 1);
+    const bool split = mla == GgufMla::kSplit;
+    whole(prefix + "attention.head_count_kv", split ? 1 : c.num_attention_heads);
     if (c.q_lora_rank > 0) whole(prefix + "attention.q_lora_rank", c.q_lora_rank);
     whole(prefix + "attention.kv_lora_rank", c.kv_lora_rank);
-    whole(prefix + "attention.key_length", c.kv_lora_rank + c.qk_rope_head_dim);
-    whole(prefix + "attention.value_length", c.kv_lora_rank);
-    whole(prefix + "attention.key_length_mla", c.qk_head_dim());
-    whole(prefix + "attention.value_length_mla", c.v_head_dim);
+    whole(prefix + "attention.key_length", split ? c.kv_lora_rank + c.qk_rope_head_dim : c.qk_head_dim());
+    whole(prefix + "attention.value_length", split ? c.kv_lora_rank : c.v_head_dim);
+    if (split) {
+      whole(prefix + "attention.key_length_mla", c.qk_head_dim());
+      whole(prefix + "attention.value_length_mla", c.v_head_dim);
+    }
     whole(prefix + "rope.dimension_count", c.qk_rope_head_dim);
   } else {
     whole(prefix + "attention.head_count_kv", c.num_key_value_heads);
@@ -254,7 +283,16 @@ GgufPairs gguf_metadata(const ModelConfig& c) {
     text(prefix + "rope.scaling.type", s.type);
     real(prefix + "rope.scaling.factor", s.factor);
     whole(prefix + "rope.scaling.original_context_length", s.original_max_position_embeddings);
-    if (s.mscale_all_dim) real(prefix + "rope.scaling.yarn_log_multiplier", *s.mscale_all_dim / 10);
+    if (s.type == "yarn") {
+      // Readers take the gain on cos and sin of latent attention to be 1, which it is when both coefficients are equal.
+      HADAL_CHECK(!c.uses_mla() || s.mscale.value_or(1) == s.mscale_all_dim.value_or(0), "gguf: rope_scaling.mscale ",
+                  s.mscale.value_or(1), " differs from mscale_all_dim ", s.mscale_all_dim.value_or(0),
+                  ", which GGUF has no key for");
+      if (c.uses_mla()) real(prefix + "rope.scaling.yarn_log_multiplier", s.mscale_all_dim.value_or(0) / 10);
+      if (s.beta_fast != 32) real(prefix + "rope.scaling.yarn_beta_fast", s.beta_fast);
+      if (s.beta_slow != 1) real(prefix + "rope.scaling.yarn_beta_slow", s.beta_slow);
+      if (const double gain = attn_factor_of(s); gain != 1) real(prefix + "rope.scaling.attn_factor", gain);
+    }
   }
   if (c.n_routed_experts > 0) {
     whole(prefix + "expert_count", c.n_routed_experts);

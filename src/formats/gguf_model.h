@@ -14,8 +14,17 @@ namespace hadal {
 /// without groups have V3's groups, rope_freqs is Llama 3's scaling.
 ModelConfig gguf_model_config(const GgufFile& file);
 
-/// The metadata of a config: the inverse, under "general." and the architecture's name.
-GgufPairs gguf_metadata(const ModelConfig& config);
+/// How latent attention stands in a file. kLegacy: kv_b_proj as one tensor, sizes as of ordinary heads; llama.cpp of
+/// any age and ik_llama.cpp read it. kSplit: attn_k_b and attn_v_b, sizes as of the cache (ik_llama.cpp: V3's sizes
+/// only).
+enum class GgufMla : std::uint8_t { kLegacy, kSplit };
+
+/// The metadata of a config: the inverse, under "general." and the architecture's name. Throws Error for scalings that
+/// GGUF has no key for.
+GgufPairs gguf_metadata(const ModelConfig& config, GgufMla mla = GgufMla::kLegacy);
+
+/// The tensor rope_freqs.weight of Llama 3's scaling: by what each frequency is divided. Empty for other scalings.
+std::vector<float> rope_divisors(const ModelConfig& config);
 
 /// Where GGUF keeps the values of one of our parameters.
 struct GgufPlace {

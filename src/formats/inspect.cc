@@ -45,7 +45,7 @@ JsonObject inspect_model(const ModelConfig& c) {
   JsonObject result;
   result["kind"] = "model";
   result["model_type"] = json_text(model_type_name(c.model_type));
-  result["architecture"] = json_text(architecture_name(c.model_type));
+  result["architecture"] = architecture_name(c);
   result["config"] = parse_json(model_config_json(c), "config");
   result["parameters"] = JsonObject{{"total", count.total}, {"active", count.active}, {"mtp", count.mtp}};
   result["kv_elements_per_token"] = kv;
@@ -121,7 +121,7 @@ std::string model_text(const JsonObject& report) {
   const ParameterCount count = count_parameters(c);
   std::string text;
   auto line = [&](std::string_view what, const std::string& value) { text += fmt::format("{:<12}{}\n", what, value); };
-  line("model", fmt::format("{} ({})", model_type_name(c.model_type), architecture_name(c.model_type)));
+  line("model", fmt::format("{} ({})", model_type_name(c.model_type), architecture_name(c)));
   std::string parameters = with_unit(count.total);
   if (count.active != count.total) parameters += fmt::format(", {} active per token", with_unit(count.active));
   if (count.mtp > 0)

@@ -17,15 +17,15 @@ namespace {
 
 struct TypeInfo {
   ModelType type;
-  std::string_view name, architecture;
+  std::string_view name, class_prefix;
 };
 constexpr std::array kTypes = {
-    TypeInfo{ModelType::kLlama, "llama", "LlamaForCausalLM"},
-    TypeInfo{ModelType::kQwen2, "qwen2", "Qwen2ForCausalLM"},
-    TypeInfo{ModelType::kQwen3, "qwen3", "Qwen3ForCausalLM"},
-    TypeInfo{ModelType::kDeepseek, "deepseek", "DeepseekForCausalLM"},
-    TypeInfo{ModelType::kDeepseekV2, "deepseek_v2", "DeepseekV2ForCausalLM"},
-    TypeInfo{ModelType::kDeepseekV3, "deepseek_v3", "DeepseekV3ForCausalLM"},
+    TypeInfo{ModelType::kLlama, "llama", "Llama"},
+    TypeInfo{ModelType::kQwen2, "qwen2", "Qwen2"},
+    TypeInfo{ModelType::kQwen3, "qwen3", "Qwen3"},
+    TypeInfo{ModelType::kDeepseek, "deepseek", "Deepseek"},
+    TypeInfo{ModelType::kDeepseekV2, "deepseek_v2", "DeepseekV2"},
+    TypeInfo{ModelType::kDeepseekV3, "deepseek_v3", "DeepseekV3"},
 };
 
 // No product of sizes that any module forms reaches 2^63 bytes under these limits, each far beyond every known model.
@@ -76,17 +76,33 @@ void read_tokens(ModelConfig& c, ObjectReader& r) {
   r.find<int>("pad_token_id");  // batches are packed or masked by length, never padded with a token
 }
 
+/// "architectures" and the labels of a scalar head.
+void read_head(ModelConfig& c, ObjectReader& r) {
+  if (const Json* names = r.find_value("architectures")) {
+    const auto is = [&](const std::string& name) { return *names == Json(JsonArray{Json(name)}); };
+    const std::string language_model = architecture_name(c);
+    c.scalar_head = true;
+    const std::string classifier = architecture_name(c);
+    c.scalar_head = is(classifier);
+    if (!c.scalar_head && !is(language_model))
+      r.reject("architectures", str_cat("[\"", language_model, "\"] or [\"", classifier, "\"]"));
+  }
+  if (!c.scalar_head) return;
+  if (r.has("id2label")) {
+    const Json* labels = r.find_value("id2label");
+    if (!labels->is_object() || labels->as_object().size() != 1) r.reject("id2label", "one label");
+  } else if (r.get_or<int>("num_labels", 0) != 1) {
+    r.reject("num_labels", "1 (or id2label with one label)");
+  }
+  r.skip("num_labels"), r.skip("label2id");
+}
+
 /// Keys that a file of Hugging Face may hold without an effect on the network; some only with one value.
 void read_neutral_keys(const ModelConfig& c, ObjectReader& r) {
   for (const std::string_view key :
        {"auto_map", "transformers_version", "use_cache", "_name_or_path", "_attn_implementation", "max_window_layers",
         "ep_size", "attn_implementation", "unsloth_version"})
     r.skip(key);
-  if (const Json* names = r.find_value("architectures")) {
-    const std::string_view wanted = kTypes[static_cast<std::size_t>(c.model_type)].architecture;
-    if (*names != Json(JsonArray{Json(boost::json::string_view(wanted.data(), wanted.size()))}))
-      r.reject("architectures", str_cat("[\"", wanted, "\"]"));
-  }
   neutral<double>(r, "attention_dropout", 0);
   neutral<std::string>(r, "hidden_act", "silu");
   neutral<int>(r, "pretraining_tp", 1);
@@ -260,8 +276,9 @@ ModelType read_type(ObjectReader& r) {
 std::string_view model_type_name(ModelType type) {
   return kTypes.at(static_cast<std::size_t>(type)).name;
 }
-std::string_view architecture_name(ModelType type) {
-  return kTypes.at(static_cast<std::size_t>(type)).architecture;
+std::string architecture_name(const ModelConfig& config) {
+  return str_cat(kTypes.at(static_cast<std::size_t>(config.model_type)).class_prefix,
+                 config.scalar_head ? "ForSequenceClassification" : "ForCausalLM");
 }
 
 ModelConfig parse_model_config(std::string_view json_text, std::string_view where) {
@@ -286,6 +303,7 @@ ModelConfig parse_model_config(std::string_view json_text, std::string_view wher
   read_rope(c, r);
   read_quantization(c, r);
   read_tokens(c, r);
+  read_head(c, r);
   read_neutral_keys(c, r);
   r.finish();
   return c;

@@ -55,6 +55,7 @@ struct ModelConfig {
   std::vector<int> eos_token_ids;
   std::string torch_dtype = "bfloat16";
   std::optional<Fp8Config> fp8;
+  bool scalar_head = false;  // "...ForSequenceClassification" with one label: score.weight [1, D] instead of lm_head
 
   bool uses_mla() const { return kv_lora_rank > 0; }
   int qk_head_dim() const { return qk_nope_head_dim + qk_rope_head_dim; }
@@ -67,8 +68,8 @@ struct ModelConfig {
 
 /// "deepseek_v3" ...
 std::string_view model_type_name(ModelType type);
-/// The only entry of config.json's "architectures": "DeepseekV3ForCausalLM" ...
-std::string_view architecture_name(ModelType type);
+/// The only entry of config.json's "architectures": "DeepseekV3ForCausalLM", "LlamaForSequenceClassification" ...
+std::string architecture_name(const ModelConfig& config);
 
 /// Parses and checks a config.json text. Every key must be known: used, or known to have no effect with the value it
 /// has (attention_dropout 0, hidden_act "silu", ...). Throws Error: file, key, got, wanted. `where` names the source.

@@ -72,8 +72,12 @@ void add_experts(JsonObject& o, const ModelConfig& c) {
 
 std::string model_config_json(const ModelConfig& c) {
   JsonObject o;
-  const std::string_view architecture = architecture_name(c.model_type), type = model_type_name(c.model_type);
-  o["architectures"] = JsonArray{Json(boost::json::string_view(architecture.data(), architecture.size()))};
+  const std::string_view type = model_type_name(c.model_type);
+  o["architectures"] = JsonArray{Json(architecture_name(c))};
+  if (c.scalar_head) {
+    o["id2label"] = JsonObject{{"0", "LABEL_0"}};
+    o["label2id"] = JsonObject{{"LABEL_0", 0}};
+  }
   o["model_type"] = boost::json::string_view(type.data(), type.size());
   o["vocab_size"] = c.vocab_size;
   o["hidden_size"] = c.hidden_size;

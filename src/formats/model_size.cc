@@ -34,7 +34,8 @@ Count block_parameters(const ModelConfig& c, bool moe, int experts) {
 
 ParameterCount count_parameters(const ModelConfig& c) {
   const Count hidden = c.hidden_size;
-  const Count embeddings = hidden * c.vocab_size * (c.tie_word_embeddings ? 1 : 2);
+  const Count head = c.scalar_head ? hidden : c.tie_word_embeddings ? 0 : hidden * c.vocab_size;
+  const Count embeddings = hidden * c.vocab_size + head;
   ParameterCount count = {.total = embeddings + hidden, .active = embeddings + hidden};
   for (int layer = 0; layer < c.num_hidden_layers; ++layer) {
     const bool moe = c.is_moe_layer(layer);

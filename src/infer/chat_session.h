@@ -11,7 +11,7 @@ namespace hadal {
 
 struct ChatSettings {
   double temperature = 0.6, top_p = 0.95, min_p = 0, repetition_penalty = 1;
-  int top_k = 0, max_tokens = 0;
+  int top_k = 0, max_tokens = 0, thinking_budget = -1, repetition_guard = 512;
   std::int64_t seed = 0;
   bool thinking = true;
   template <class V>
@@ -23,6 +23,9 @@ struct ChatSettings {
     v("repetition_penalty", repetition_penalty, "against tokens that were there already; 1: none");
     v("max_tokens", max_tokens, "most tokens of an answer; 0: as many as fit");
     v("seed", seed, "of the random choices");
+    v("thinking_budget", thinking_budget, "most tokens of thinking; -1: as many as the model wants");
+    v("repetition_guard", repetition_guard,
+      "an answer ends when so many tokens are one passage over and over, thinking first; 0: never");
     v("thinking", thinking, "let the model think where its template has a choice");
   }
 };
@@ -60,6 +63,7 @@ class ChatSession {
   ChatSettings settings_;
   std::string system_;
   JsonArray turns_;
+  std::vector<std::vector<int>> turn_ids_;  // of turns_: what the model generated, empty where that is not known
 };
 
 }  // namespace hadal

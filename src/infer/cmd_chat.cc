@@ -113,6 +113,9 @@ void talk(ChatSession& session, bool colours) {
       const ChatTurn turn = session.answer(*line, write, interrupted);
       fmt::print("\n");
       if (turn.finish == FinishReason::kLength) dim("(cut: no more tokens)\n");
+      if (turn.finish == FinishReason::kRepetition) dim("(ended: it repeated itself)\n");
+      if (turn.usage.thinking_cut)
+        dim(str_cat("(its thinking was ended after ", turn.usage.thinking_tokens, " tokens)\n"));
     } catch (const Error& e) {
       dim(str_cat("error: ", e.what(), "\n"));
     }

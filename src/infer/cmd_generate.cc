@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/json_lines.h"
+#include "base/log.h"
 #include "infer/engine.h"
 #include "infer/loaded_model.h"
 
@@ -17,6 +18,7 @@ struct GenerateOptions {
   double temperature = 1, top_p = 1, min_p = 0, repetition_penalty = 1;
   std::int64_t seed = 0;
   std::vector<std::string> stop;
+  int thinking_budget = -1, repetition_guard = 0;
   bool ignore_eos = false, json = false;
   EngineOptions engine;
   template <class V>
@@ -34,6 +36,10 @@ struct GenerateOptions {
     v("repetition_penalty", repetition_penalty, "above 1: what was said already becomes less likely");
     v("seed", seed, "of the random choices");
     v("stop", stop, "texts that end the answer");
+    v("thinking_budget", thinking_budget,
+      "most tokens between <think> and </think>; then the model has to answer; -1: as many as it wants");
+    v("repetition_guard", repetition_guard,
+      "an answer ends when so many tokens are one passage over and over, thinking first; 0: never");
     v("ignore_eos", ignore_eos, "go on after the model's end of sequence");
     v("json", json, "print one JSON object for each prompt");
     v.group("engine", engine, "how requests run beside each other");
@@ -57,6 +63,17 @@ std::vector<std::vector<int>> read_prompts(const LoadedModel& m, const std::stri
   });
   HADAL_CHECK(!prompts.empty(), "generate: ", path, " has no prompts");
   return prompts;
+}
+
+bool ends_inside_of_think(const Tokenizer& tokenizer, std::span<const int> prompt) {
+  const std::string end = tokenizer.decode(prompt.last(std::min<std::size_t>(prompt.size(), 16)));
+  const std::size_t last = end.find_last_not_of(" \n");
+  return last != std::string::npos && std::string_view(end).substr(0, last + 1).ends_with("<think>");
+}
+
+const char* finish_name(FinishReason reason) {
+  if (reason == FinishReason::kRepetition) return "repetition";
+  return reason == FinishReason::kLength ? "length" : "stop";
 }
 
 /// One answer as it comes.
@@ -84,11 +101,14 @@ JsonObject to_json(const Continuation& r, const ExpertCache* experts) {
   JsonObject json = {
       {"tokens", JsonArray(r.tokens.begin(), r.tokens.end())},
       {"text", r.text},
-      {"finish_reason", r.finish == FinishReason::kLength ? "length" : "stop"},
+      {"finish_reason", finish_name(r.finish)},
       {"usage",
        {{"prompt_tokens", u.prompt_tokens},
         {"cached_tokens", u.cached_tokens},
         {"completion_tokens", u.completion_tokens},
+        {"thinking_tokens", u.thinking_tokens},
+        {"drafted_tokens", u.drafted_tokens},
+        {"accepted_tokens", u.accepted_tokens},
         {"total_tokens", u.prompt_tokens + u.completion_tokens}}},
       {"timings",
        {{"prefill_tokens_per_second", rate(computed, u.prefill_seconds)},
@@ -135,7 +155,13 @@ int cmd_generate(Args args) {
                   .top_p = o.top_p,
                   .min_p = o.min_p,
                   .seed = static_cast<std::uint64_t>(o.seed)};
-    r.stop = {.max_tokens = o.max_tokens, .texts = o.stop, .ignore_eos = o.ignore_eos};
+    r.stop = {.max_tokens = o.max_tokens,
+              .texts = o.stop,
+              .ignore_eos = o.ignore_eos,
+              .repetition_guard = o.repetition_guard};
+    if (m.tokenizer() != nullptr && (o.thinking_budget >= 0 || o.repetition_guard > 0))
+      r.thinking =
+          ThinkingParams{.inside = ends_inside_of_think(*m.tokenizer(), r.prompt), .budget = o.thinking_budget};
     r.sink = [&results, i, streams](const TokenEvent& e) {
       results[i].add(e);
       if (!streams) return;
@@ -148,6 +174,9 @@ int cmd_generate(Args args) {
   }
   if (streams) fmt::print("\n");
   m.log_experts();
+  if (const EngineStats stats = engine.stats(); stats.drafted_tokens > 0)
+    log_info("speculation: ", stats.accepted_tokens, " of ", stats.drafted_tokens, " guesses came true; ",
+             stats.completion_tokens, " tokens in ", stats.steps, " steps");
   for (const Continuation& r : results) {
     HADAL_CHECK(r.finish != FinishReason::kError, "generate: ", r.error);
     if (o.json)

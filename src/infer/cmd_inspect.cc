@@ -20,7 +20,7 @@ struct InspectOptions {
       {.required = true, .positional = true, .placeholder = "DIR|FILE"});
     v("json", json, "print one JSON object");
     v("plan", plan, "instead: what generate, chat and serve would take of the memory, with the options below");
-    v("weights", weights, "form of the weights", {.choices = weight_forms()});
+    v("weights", weights, "as of generate", {.placeholder = "FORM"});
     v("weights_cache", weights_cache, "as of generate", {.placeholder = "DIR"});
     v("weights_memory", weights_memory, "as of generate", {.placeholder = "BYTES"});
     v.group("engine", engine, "how requests would run beside each other");

@@ -18,11 +18,12 @@ std::int64_t context_of(const ModelConfig& config, const EngineOptions& o) {
 
 }  // namespace
 
-int cache_pages(const ModelConfig& config, DType dtype, const EngineOptions& o) {
+int cache_pages(const ModelConfig& config, DType compute, const EngineOptions& o) {
   if (o.cache_tokens > 0) return pages_of(o.cache_tokens);
   const std::int64_t memory = std::int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
   const index_t layers = config.num_hidden_layers + config.num_nextn_predict_layers;
-  const index_t page_bytes = bytes_of(dtype, cache_width(config) * kernels::kAttentionPage) * layers;
+  const index_t page_bytes =
+      cache_bytes(config, compute, parse_cache_format(o.cache, compute)) * kernels::kAttentionPage * layers;
   const index_t wanted = index_t{o.max_batch} * pages_of(context_of(config, o));
   return narrow<int>(std::max<index_t>(pages_of(context_of(config, o)), std::min(wanted, memory / 4 / page_bytes)));
 }
@@ -33,11 +34,17 @@ Engine::Impl::Impl(Context& c, Model& m, const Tokenizer* t, const EngineOptions
       tokenizer(t),
       options(o),
       context(context_of(m.config(), o)),
-      cache(m.config(), m.precision().compute, cache_pages(m.config(), m.precision().compute, o)),
+      with_mtp(m.config().num_nextn_predict_layers > 0 && (o.speculation == "mtp" || o.speculation == "auto")),
+      cache(m.config(), m.precision().compute, cache_pages(m.config(), m.precision().compute, o),
+            parse_cache_format(o.cache, m.precision().compute)),
       pages(cache.num_pages),
-      prefixes(pages, narrow<int>(kernels::kAttentionPage)) {
+      prefixes(pages, narrow<int>(kernels::kAttentionPage)),
+      depth(o.draft_tokens, /*fixed=*/o.speculation == "mtp"),
+      pacer(o.prefill_chunk, o.step_ms / 1e3) {
   HADAL_CHECK(o.max_batch > 0 && o.prefill_chunk > 0 && o.max_queue >= 0, "engine: max_batch ", o.max_batch,
               ", prefill_chunk ", o.prefill_chunk, ", max_queue ", o.max_queue);
+  HADAL_CHECK(o.speculation != "mtp" || with_mtp,
+              "engine: speculation mtp needs a model with an MTP layer; num_nextn_predict_layers is 0");
   stats.cache_tokens_total = index_t{cache.num_pages} * kernels::kAttentionPage;
 }
 
@@ -70,6 +77,9 @@ std::uint64_t Engine::submit(Request r) {
   HADAL_CHECK(pages_needed(r) <= e.pages.size(), "prompt of ", r.prompt.size(), " tokens and ", r.n, " answers of ",
               r.stop.max_tokens, " exceed the cache of ", index_t{e.pages.size()} * kernels::kAttentionPage);
   HADAL_CHECK(e.tokenizer != nullptr || r.stop.texts.empty(), "stop texts need a tokenizer");
+  HADAL_CHECK(e.tokenizer != nullptr || !r.thinking, "bounds on thinking need a tokenizer");
+  HADAL_CHECK(!r.thinking || !r.thinking->end.empty(), "thinking: the text that ends it is empty");
+  HADAL_CHECK(r.stop.repetition_guard >= 0, "repetition_guard is ", r.stop.repetition_guard, ", want 0 or more tokens");
   for (const int id : r.stop.ids)
     HADAL_CHECK(id >= 0 && id < config.vocab_size, "stop id ", id, " is outside of the vocabulary of ",
                 config.vocab_size);

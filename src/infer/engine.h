@@ -16,8 +16,12 @@ struct EngineOptions {
   int prefill_chunk = 256;        // prompt tokens that one step takes besides
   std::int64_t context = 0;       // most tokens of a prompt and its answer; 0: the model's max_position_embeddings
   std::int64_t cache_tokens = 0;  // tokens that the cache holds; 0: max_batch contexts, at most a quarter of memory
+  std::string cache = "bf16";
+  double step_ms = 0;  // what a step may take that also takes a piece of a prompt; 0: any time
   bool prefix_cache = true;
+  bool reuse_answers = false;
   std::string speculation = "off";
+  int draft_tokens = 2;
   int max_queue = 1024;  // requests that wait
   template <class V>
   void visit(V&& v) {
@@ -25,21 +29,36 @@ struct EngineOptions {
     v("prefill_chunk", prefill_chunk, "prompt tokens that one step takes besides");
     v("context", context, "most tokens of a prompt and its answer; 0: the model's own limit");
     v("cache_tokens", cache_tokens, "tokens that the cache holds; 0: what max_batch contexts need, or memory allows");
+    v("cache", cache,
+      "form of the cache: bf16 (f32 with --weights f32 and fp8); fp8, int8: with a scale for each 128 values, the "
+      "rotated "
+      "key of latent attention stays in bf16",
+      {.choices = {"bf16", "fp8", "int8"}});
+    v("step_ms", step_ms,
+      "prompts take smaller chunks beside running answers, so that a step takes about so many milliseconds; 0: never");
     v("prefix_cache", prefix_cache, "reuse the cache of equal beginnings of prompts");
+    v("reuse_answers", reuse_answers,
+      "latent attention: later prompts also reuse the cache of answers, whose bits then depend on what ran before");
     v("speculation", speculation,
-      "ngram: also tries what followed the same tokens before; the answers stay the same bit for bit",
-      {.choices = {"off", "ngram"}});
+      "guesses of the next tokens, tried in the same pass; the answers stay the same bit for bit. ngram: what followed "
+      "the same tokens before; mtp: the model's own MTP layer; auto: mtp, as far as it pays by the measured times "
+      "(ngram "
+      "without such a layer)",
+      {.choices = {"off", "ngram", "mtp", "auto"}});
+    v("draft_tokens", draft_tokens, "most tokens that the MTP layer guesses before a step");
     v("max_queue", max_queue, "requests that may wait");
   }
 };
 
 /// Pages of the cache that the options ask for: max_batch contexts within a quarter of the machine's memory, where they
-/// do not say. dtype: that of the activations.
-int cache_pages(const ModelConfig& config, DType dtype, const EngineOptions& options);
+/// do not say. compute: the dtype of the activations.
+int cache_pages(const ModelConfig& config, DType compute, const EngineOptions& options);
 
 struct EngineStats {
   std::int64_t waiting = 0, running = 0, finished = 0;
   std::int64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0, steps = 0;
+  std::int64_t drafted_tokens = 0, accepted_tokens = 0;  // of speculation
+  std::int64_t preempted = 0;  // times that a request had to give its pages to another and begin anew
   std::int64_t cache_tokens_used = 0, cache_tokens_total = 0;
 };
 

@@ -1,13 +1,7 @@
 #pragma once
 #include <string>
-#include <vector>
 
 namespace hadal {
-
-/// Forms that weights can be held in.
-inline std::vector<std::string> weight_forms() {
-  return {"f32", "bf16", "fp8", "int8", "int4", "int4-experts"};
-}
 
 /// Which model, and how its weights are held.
 struct LoadOptions {
@@ -17,10 +11,11 @@ struct LoadOptions {
   void visit(V&& v) {
     v("model", model, "model folder or GGUF file", {.required = true, .placeholder = "DIR"});
     v("weights", weights,
-      "form of the weights: int8 and int4 in groups with a scale, int4-experts the rest in int8; fp8: E4M3 "
-      "activations, "
-      "as FP8 checkpoints are meant to run",
-      {.choices = weight_forms()});
+      "form of the weights: f32, bf16; int8 and int4 in groups with a scale, int4-experts the rest in int8; "
+      "fp8-weights "
+      "E4M3 with bf16 activations; as-stored: FP8 checkpoints fp8-weights, others bf16; fp8: E4M3 activations too, as "
+      "FP8 checkpoints are meant to run; or by class: attention|dense|experts|head=bf16|fp8|int8|int4,...",
+      {.placeholder = "FORM"});
     v("weights_cache", weights_cache,
       "folder that keeps the weights as this CPU reads them: made at the first start, mapped at later ones",
       {.placeholder = "DIR"});

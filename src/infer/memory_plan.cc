@@ -23,12 +23,14 @@ std::string class_of(const std::string& name) {
 }
 
 std::string form_of(const std::string& what, const PackRecipe& recipe, const Precision& precision) {
-  const auto text = [&](PackAs as) { return std::string(dtype_name(as.value_or(precision.compute))); };
-  if (what == "routed experts") return text(recipe.experts);
-  if (what == "output head") return text(recipe.head);
-  if (what == "attention") return text(recipe.attention);
-  if (what == "dense layers" || what == "shared experts") return text(recipe.dense);
-  return what == "embedding" ? text({}) : "f32";
+  const auto text = [&](PackAs as, bool held_fp8) {
+    return std::string(dtype_name(as.value_or(held_fp8 ? DType::kE4M3 : precision.compute)));
+  };
+  if (what == "routed experts") return text(recipe.experts, precision.fp8_weights);
+  if (what == "output head") return text(recipe.head, false);
+  if (what == "attention") return text(recipe.attention, precision.fp8_weights);
+  if (what == "dense layers" || what == "shared experts") return text(recipe.dense, precision.fp8_weights);
+  return what == "embedding" ? text({}, false) : "f32";
 }
 
 /// The largest temporaries of a step (nn/moe.cc, nn/mla.cc, infer/engine_step.cc). The longest context counts whole:
@@ -89,7 +91,8 @@ MemoryPlan plan_memory(Model& model, Exec& ex, const LoadOptions& load, const En
 
   const index_t layers = config.num_hidden_layers + config.num_nextn_predict_layers;
   const DType compute = model.precision().compute;
-  const index_t page_bytes = bytes_of(compute, cache_width(config) * kernels::kAttentionPage) * layers;
+  const index_t page_bytes =
+      cache_bytes(config, compute, parse_cache_format(engine.cache, compute)) * kernels::kAttentionPage * layers;
   const index_t context = engine.context > 0 ? engine.context : config.max_position_embeddings;
   index_t pages = cache_pages(config, compute, engine);
   const auto scratch = [&] {
@@ -179,8 +182,13 @@ JsonObject MemoryPlan::json() const {
           {"memory", {{"total", memory.total}, {"available", memory.available}, {"limited_by", memory.limited_by}}}};
 }
 
-Precision inference_precision(const std::string& weights, const ModelConfig& config) {
-  return Precision::for_inference(weights.starts_with("int") ? "bf16" : weights, config);
+Precision inference_precision(std::string_view weights, const ModelConfig& config) {
+  const PackRecipe recipe = PackRecipe::parse(weights);
+  Precision precision = Precision::for_inference(weights == "f32" || weights == "fp8" ? weights : "bf16", config);
+  const bool stored =
+      config.fp8 && config.fp8->block_rows == kernels::kFp8Tile && config.fp8->block_cols == kernels::kFp8Tile;
+  precision.fp8_weights = stored && (weights == "as-stored" || weights == "fp8" || recipe.uses(DType::kE4M3));
+  return precision;
 }
 
 }  // namespace hadal

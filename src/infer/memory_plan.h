@@ -43,7 +43,8 @@ struct MemoryPlan {
 MemoryPlan plan_memory(Model& model, Exec& ex, const LoadOptions& load, const EngineOptions& engine,
                        const MemoryInfo& memory);
 
-/// The precision to run `weights` in.
-Precision inference_precision(const std::string& weights, const ModelConfig& config);
+/// What `weights` asks of the activations, and whether linear layers take E4M3 weights from the checkpoint as they are.
+/// Throws Error for a form that is not known.
+Precision inference_precision(std::string_view weights, const ModelConfig& config);
 
 }  // namespace hadal

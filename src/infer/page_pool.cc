@@ -17,6 +17,7 @@ int PagePool::take() {
 void PagePool::release(int page) {
   int& users = users_[static_cast<std::size_t>(page)];
   HADAL_CHECK(users > 0, "cache: page ", page, " is released too often");
+  ++num_releases_;
   if (--users == 0) free_.push_back(page);
 }
 

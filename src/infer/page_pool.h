@@ -1,5 +1,6 @@
 #pragma once
 // Which pages of a KvCache are in use, and by how many sequences.
+#include <cstdint>
 #include <vector>
 
 #include "base/error.h"
@@ -20,9 +21,12 @@ class PagePool {
   /// One user less; the last one frees it.
   void release(int page);
   int users(int page) const { return users_[static_cast<std::size_t>(page)]; }
+  /// How often somebody gave a page back: as long as it stays, what did not fit does not fit.
+  std::int64_t num_releases() const { return num_releases_; }
 
  private:
   std::vector<int> users_, free_;
+  std::int64_t num_releases_ = 0;
 };
 
 }  // namespace hadal

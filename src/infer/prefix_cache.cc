@@ -1,5 +1,7 @@
 #include "infer/prefix_cache.h"
 
+#include <algorithm>
+
 namespace hadal {
 namespace {
 
@@ -50,6 +52,8 @@ void PrefixCache::insert(std::span<const int> tokens, std::span<const int> pages
 }
 
 bool PrefixCache::make_room(int wanted) {
+  if (pool_.num_free() >= wanted) return true;
+  if (pool_.num_free() + num_evictable() < wanted) return false;
   auto next = by_use_.begin();
   while (pool_.num_free() < wanted && next != by_use_.end()) {
     Node* node = *next++;
@@ -60,12 +64,23 @@ bool PrefixCache::make_room(int wanted) {
     parent->children.erase(parent->children.find(*node->key));
     --num_pages_;
   }
-  return pool_.num_free() >= wanted;
+  return true;
 }
 
-int PrefixCache::num_evictable() const {
+void PrefixCache::clear() {
+  for (const Node* node : by_use_) pool_.release(node->page);
+  by_use_.clear();
+  root_.children.clear();
+  num_pages_ = 0;
+}
+
+int PrefixCache::num_evictable() {
   int count = 0;
-  for (const Node* node : by_use_) count += pool_.users(node->page) == 1 ? 1 : 0;
+  for (Node* node : by_use_) {  // children come before their parents
+    node->evictable = pool_.users(node->page) == 1 &&
+                      std::ranges::all_of(node->children, [](const auto& child) { return child.second->evictable; });
+    count += node->evictable ? 1 : 0;
+  }
   return count;
 }
 

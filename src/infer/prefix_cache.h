@@ -20,11 +20,13 @@ class PrefixCache {
   std::vector<int> find(std::span<const int> tokens);
   /// Remembers the whole pages of `tokens`, which lie in `pages`. What is known already stays as it is.
   void insert(std::span<const int> tokens, std::span<const int> pages);
-  /// Evicts until `wanted` pages are free, or nothing is left to evict. True: they are.
+  /// Evicts until `wanted` pages are free. False, and nothing is evicted: so many cannot be freed.
   bool make_room(int wanted);
+  /// Forgets everything. Pages that nobody else uses are free then.
+  void clear();
   int num_pages() const { return num_pages_; }
-  /// Pages that make_room could free, all branches counted.
-  int num_evictable() const;
+  /// Pages that make_room could free: those of branches that no sequence uses.
+  int num_evictable();
 
  private:
   struct Node {
@@ -33,6 +35,7 @@ class PrefixCache {
     std::map<std::vector<int>, std::unique_ptr<Node>> children;
     const std::vector<int>* key = nullptr;  // in the parent's map
     std::list<Node*>::iterator place;       // in by_use_
+    bool evictable = false;                 // as num_evictable() saw it
   };
   void touch(Node* node) { by_use_.splice(by_use_.end(), by_use_, node->place); }
 

@@ -31,12 +31,25 @@ struct StopParams {
   std::vector<std::string> texts;  // end the answer before this text, also where it spans tokens
   std::vector<int> ids;            // end the answer, besides the model's own end-of-sequence ids
   bool ignore_eos = false;
+  /// An answer whose last tokens are one passage over and over, so many tokens of it at least and four times at least,
+  /// ends with kRepetition; while it thinks only the thinking ends, as at its budget. 0: never.
+  int repetition_guard = 0;
 };
 
-enum class FinishReason : std::uint8_t { kNone, kStop, kLength, kCancelled, kError };
+/// How long the model may think. Needs a tokenizer.
+struct ThinkingParams {
+  bool inside = false;  // the prompt ends inside of <think>
+  int budget = -1;      // most tokens between <think> and </think>; -1: as many as it wants
+  /// Put in the model's mouth when its thinking has to end (ChatPrompt::think_end).
+  std::string end = "\n</think>\n\n";
+};
+
+enum class FinishReason : std::uint8_t { kNone, kStop, kLength, kRepetition, kCancelled, kError };
 
 struct Usage {
   std::int64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
+  std::int64_t thinking_tokens = 0;  // of the completion, where thinking was watched (ThinkingParams)
+  bool thinking_cut = false;         // it was ended for the model
   std::int64_t drafted_tokens = 0, accepted_tokens = 0;  // of speculation
   double queue_seconds = 0, prefill_seconds = 0, decode_seconds = 0;
 };
@@ -67,7 +80,8 @@ struct Request {
   int n = 1;  // answers; they share the prompt's cache. Choice c samples with seed + c
   SamplingParams sampling;
   StopParams stop;
-  int logprobs = -1;             // >= 0: logprob of each token, and so many of the likeliest
+  std::optional<ThinkingParams> thinking;  // nothing: <think> means nothing here
+  int logprobs = -1;                       // >= 0: logprob of each token, and so many of the likeliest
   bool prompt_logprobs = false;  // reported first: one event for each prompt token but the first, with choice -1
   bool speculate = true;         // allow the engine's speculation; the answer is the same either way
   int priority = 0;              // higher goes first; among equals first come, first served

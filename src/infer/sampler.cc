@@ -116,6 +116,16 @@ Sampler::Choice Sampler::choose(std::span<const float> logits_V, std::uint64_t p
   return choice;
 }
 
+Sampler::Choice Sampler::impose(int id, std::span<const float> logits_V, int num_top) {
+  Choice choice;
+  choice.id = id;
+  banned_.clear();
+  if (num_top < 0) return choice;
+  row_.assign(logits_V);
+  report(logits_V, num_top, choice);
+  return choice;
+}
+
 void Sampler::report(std::span<const float> logits_V, int num_top, Choice& choice) {
   const double log_sum = row_.log_sum_exp();
   const auto logprob = [&](int id) {

@@ -36,6 +36,8 @@ class Sampler {
   /// distribution: f64 until the last rounding, and the same bits for an id wherever it is told. num_top -1: neither.
   /// Throws Error when logits_V has another size than the vocabulary, or no token is left to choose.
   Choice choose(std::span<const float> logits_V, std::uint64_t position, int num_top);
+  /// The same for a token that is not drawn but given.
+  Choice impose(int id, std::span<const float> logits_V, int num_top);
   /// Appends a token to the answer, for the penalties.
   void accept(int id);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/coded_rows.h"
 #include "kernels/table.h"
 
 namespace hadal::kernels {
@@ -36,13 +37,21 @@ void check_inputs(const AttentionInputs& in) {
               dtype_name(dtype), ", want f32, bf16 or f64");
   HADAL_CHECK(in.q.heads > 0 && in.k.heads > 0 && in.q.heads % in.k.heads == 0, "attention: ", in.q.heads,
               " query heads do not divide into ", in.k.heads, " key heads");
+  const auto cached = [&](const ConstHeads& heads) {
+    if (!is_coded(heads.dtype)) return dtype;
+    HADAL_CHECK(heads.row_stride >= coded_row_bytes(heads.heads * heads.dim) && heads.head_stride == heads.dim &&
+                    dtype != DType::kF64,
+                "attention: rows of ", heads.row_stride, " bytes hold no codes of ", heads.heads, " heads of ",
+                heads.dim);
+    return heads.dtype;
+  };
   const index_t shared = in.k_shared.empty() ? 0 : in.k_shared.dim;
   HADAL_CHECK(in.q.dim > 0 && in.v.dim > 0 && in.q.dim >= shared, "attention: head sizes ", in.q.dim, " (q), ", shared,
               " (k_shared), ", in.v.dim, " (v)");
   check_heads("q", in.q, dtype, in.q.rows, in.q.heads, in.q.dim);
-  if (in.q.dim > shared) check_heads("k", in.k, dtype, in.k.rows, in.k.heads, in.q.dim - shared);
+  if (in.q.dim > shared) check_heads("k", in.k, cached(in.k), in.k.rows, in.k.heads, in.q.dim - shared);
   if (!in.k_shared.empty()) check_heads("k_shared", in.k_shared, dtype, in.k.rows, 1, shared);
-  check_heads("v", in.v, dtype, in.k.rows, in.k.heads, in.v.dim);
+  check_heads("v", in.v, cached(in.v), in.k.rows, in.k.heads, in.v.dim);
   std::vector<Range> queries;
   for (const AttentionSegment& s : in.segments) {
     HADAL_CHECK(s.q_begin >= 0 && s.q_len >= 0 && s.q_len <= in.q.rows && s.q_begin <= in.q.rows - s.q_len,
@@ -83,6 +92,7 @@ void attention_backward(Exec& ex, const AttentionGrads& grads, ConstHeads dout, 
                         const AttentionInputs& in) {
   check_inputs(in);
   const DType dtype = in.q.dtype;
+  HADAL_CHECK(!is_coded(in.k.dtype) && !is_coded(in.v.dtype), "attention: backward has no rows in 8 bits");
   check_heads("out", out, dtype, in.q.rows, in.q.heads, in.v.dim);
   check_heads("dout", dout, dtype, in.q.rows, in.q.heads, in.v.dim);
   HADAL_CHECK(!lse_HT.empty() || in.q.rows == 0, "attention: lse is missing");

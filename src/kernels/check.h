@@ -33,6 +33,15 @@ inline void check_statistic(const char* kernel, const char* name, ConstView view
   check_view(kernel, name, view, rows, cols, {f64 ? DType::kF64 : DType::kF32});
 }
 
+/// Throws unless there is a target for each row, each below vocab_size (negative: masked).
+inline void check_targets(const char* kernel, std::span<const int> target_T, index_t rows, index_t vocab_size) {
+  HADAL_CHECK(static_cast<index_t>(target_T.size()) == rows, kernel, ": ", target_T.size(), " targets for ", rows,
+              " rows");
+  for (std::size_t t = 0; t < target_T.size(); ++t)
+    HADAL_CHECK(target_T[t] < vocab_size, kernel, ": target ", target_T[t], " at row ", t, ", the vocabulary has ",
+                vocab_size);
+}
+
 /// Throws unless rows [offsets[e], offsets[e + 1]) are among `rows` rows for every expert e; gives their number.
 inline index_t check_offsets(const char* kernel, std::span<const index_t> offsets, index_t rows) {
   HADAL_CHECK(!offsets.empty() && offsets.front() >= 0 && offsets.back() <= rows, kernel, ": offsets of ",

@@ -1,5 +1,6 @@
 #include "kernels/fp8.h"
 
+#include <algorithm>
 #include <array>
 
 #include "kernels/check.h"
@@ -7,10 +8,6 @@
 
 namespace hadal::kernels {
 namespace {
-
-index_t tiles_of(index_t n) {
-  return (n + kFp8Tile - 1) / kFp8Tile;
-}
 
 void check(const char* name, const char* what, Fp8Const q, index_t rows, index_t cols, index_t scale_rows,
            index_t scale_cols) {
@@ -26,7 +23,7 @@ void check_float(const char* name, const char* what, ConstView v, index_t rows, 
 
 void check_blocks(const char* name, Fp8Const w, index_t num_matrices, index_t rows, index_t cols) {
   HADAL_CHECK(num_matrices > 0, name, ": ", num_matrices, " matrices");
-  check(name, "w", w, num_matrices * rows, cols, num_matrices * tiles_of(rows), tiles_of(cols));
+  check(name, "w", w, num_matrices * rows, cols, num_matrices * fp8_tiles(rows), fp8_tiles(cols));
 }
 
 /// y = codes * scale_of(row, column tile).
@@ -51,13 +48,13 @@ void dequantize(Exec& ex, View y, ConstView codes, ScaleOf scale_of) {
 index_t fp8_column_tiles(std::span<const index_t> offsets, index_t e) {
   index_t tiles = 0;
   for (index_t i = 0; i < e; ++i)
-    tiles += tiles_of(offsets[static_cast<std::size_t>(i) + 1] - offsets[static_cast<std::size_t>(i)]);
+    tiles += fp8_tiles(offsets[static_cast<std::size_t>(i) + 1] - offsets[static_cast<std::size_t>(i)]);
   return tiles;
 }
 
 void fp8_quantize_rows(Exec& ex, Fp8 q, ConstView x, Scales kind) {
   check_float("fp8_quantize_rows", "x", x, x.rows, x.cols);
-  check("fp8_quantize_rows", "q", q, x.rows, x.cols, x.rows, tiles_of(x.cols));
+  check("fp8_quantize_rows", "q", q, x.rows, x.cols, x.rows, fp8_tiles(x.cols));
   ex.kernels.fp8_quantize_rows(ex, q, x, kind);
 }
 
@@ -78,9 +75,15 @@ void fp8_quantize_blocks(Exec& ex, Fp8 q, ConstView w, index_t num_matrices, Sca
   ex.kernels.fp8_quantize_blocks(ex, q, w, num_matrices, kind);
 }
 
+void fp8_scales_of_rows(Mat<float> rows, Mat<const float> blocks) {
+  HADAL_CHECK(blocks.rows == fp8_tiles(rows.rows) && blocks.cols == rows.cols, "fp8_scales_of_rows: [", blocks.rows,
+              ", ", blocks.cols, "] scales for [", rows.rows, ", ", rows.cols, "]");
+  for (index_t r = 0; r < rows.rows; ++r) std::ranges::copy(blocks.row(r / kFp8Tile), rows.row(r).begin());
+}
+
 void fp8_dequantize_rows(Exec& ex, View y, Fp8Const q) {
   check_float("fp8_dequantize_rows", "y", y, q.codes.rows, q.codes.cols);
-  check("fp8_dequantize_rows", "q", q, y.rows, y.cols, y.rows, tiles_of(y.cols));
+  check("fp8_dequantize_rows", "q", q, y.rows, y.cols, y.rows, fp8_tiles(y.cols));
   dequantize(ex, y, q.codes, [&](index_t r, index_t tile) { return q.scales(r, tile); });
 }
 
@@ -91,7 +94,7 @@ void fp8_dequantize_blocks(Exec& ex, View y, Fp8Const q, index_t num_matrices) {
   check_float("fp8_dequantize_blocks", "y", y, q.codes.rows, q.codes.cols);
   check_blocks("fp8_dequantize_blocks", q, num_matrices, rows, y.cols);
   dequantize(ex, y, q.codes,
-             [&](index_t r, index_t tile) { return q.scales(r / rows * tiles_of(rows) + r % rows / kFp8Tile, tile); });
+             [&](index_t r, index_t tile) { return q.scales(r / rows * fp8_tiles(rows) + r % rows / kFp8Tile, tile); });
 }
 
 void fp8_gemm_nt(Exec& ex, View y_TF, Fp8Const x_TD, Fp8Const w_FD, std::span<const index_t> offsets, Write write) {
@@ -100,7 +103,7 @@ void fp8_gemm_nt(Exec& ex, View y_TF, Fp8Const x_TD, Fp8Const w_FD, std::span<co
   if (offsets.empty()) offsets = one;
   const index_t num_experts = check_offsets("fp8_gemm_nt", offsets, tokens);
   check_float("fp8_gemm_nt", "y", y_TF, tokens, out);
-  check("fp8_gemm_nt", "x", x_TD, tokens, in, tokens, tiles_of(in));
+  check("fp8_gemm_nt", "x", x_TD, tokens, in, tokens, fp8_tiles(in));
   check_blocks("fp8_gemm_nt", w_FD, num_experts, out, in);
   ex.kernels.fp8_gemm_nt(ex, y_TF, x_TD, w_FD, offsets, write);
 }
@@ -111,7 +114,7 @@ void fp8_gemm_nn(Exec& ex, View dx_TD, Fp8Const dy_TF, Fp8Const w_FD, std::span<
   if (offsets.empty()) offsets = one;
   const index_t num_experts = check_offsets("fp8_gemm_nn", offsets, tokens);
   check_float("fp8_gemm_nn", "dx", dx_TD, tokens, in);
-  check("fp8_gemm_nn", "dy", dy_TF, tokens, out, tokens, tiles_of(out));
+  check("fp8_gemm_nn", "dy", dy_TF, tokens, out, tokens, fp8_tiles(out));
   check_blocks("fp8_gemm_nn", w_FD, num_experts, out, in);
   ex.kernels.fp8_gemm_nn(ex, dx_TD, dy_TF, w_FD, offsets, write);
 }

@@ -7,6 +7,9 @@
 namespace hadal::kernels {
 
 inline constexpr index_t kFp8Tile = 128;
+constexpr index_t fp8_tiles(index_t n) {
+  return (n + kFp8Tile - 1) / kFp8Tile;
+}
 
 enum class Scales : std::uint8_t { kF32, kPowerOfTwo };  // kPowerOfTwo: "ue8m0", 2^ceil(log2 s)
 
@@ -32,7 +35,9 @@ index_t fp8_column_tiles(std::span<const index_t> offsets, index_t e);
 /// One scale per 128x128 block: scales [ceil(R/128), ceil(K/128)]. With E > 1 stacked matrices of R/E rows each, blocks
 /// start anew at each matrix: scales [E * ceil(R/E/128), ceil(K/128)].
 void fp8_quantize_blocks(Exec& ex, Fp8 q, ConstView w, index_t num_matrices, Scales kind);
-/// y = codes * scales, for each of the three layouts.
+/// The scales of blocks of one matrix [ceil(R/128), tiles] as scales of its rows [R, tiles].
+void fp8_scales_of_rows(Mat<float> rows, Mat<const float> blocks);
+/// y = codes * scales, by rows and by blocks.
 void fp8_dequantize_rows(Exec& ex, View y, Fp8Const q);
 void fp8_dequantize_blocks(Exec& ex, View y, Fp8Const q, index_t num_matrices);
 

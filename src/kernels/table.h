@@ -9,6 +9,7 @@
 #include "kernels/elementwise.h"
 #include "kernels/fp8.h"
 #include "kernels/gemm.h"
+#include "kernels/log_prob.h"
 #include "kernels/moe_dispatch.h"
 #include "kernels/packed_gemm.h"
 #include "kernels/rmsnorm.h"
@@ -25,7 +26,8 @@ struct KernelTable {
   decltype(&kernels::grouped_gemm_nn) grouped_gemm_nn;
   decltype(&kernels::grouped_gemm_tn) grouped_gemm_tn;
   index_t (*packed_bytes)(DType as, index_t rows, index_t cols);
-  decltype(&kernels::pack_matrix) pack_matrix;
+  decltype(&kernels::pack_matrix) pack_matrix;  // not as kE4M3
+  decltype(&kernels::pack_fp8_matrix) pack_fp8_matrix;
   decltype(&kernels::packed_gemm_nt) packed_gemm_nt;
   decltype(&kernels::fp8_quantize_rows) fp8_quantize_rows;
   decltype(&kernels::fp8_quantize_columns) fp8_quantize_columns;
@@ -47,6 +49,8 @@ struct KernelTable {
   decltype(&kernels::combine) combine;
   decltype(&kernels::combine_backward) combine_backward;
   decltype(&kernels::cross_entropy) cross_entropy;
+  decltype(&kernels::entropy) entropy;
+  decltype(&kernels::log_prob_backward) log_prob_backward;
   decltype(&kernels::adamw_step) adamw_step;
   decltype(&kernels::sum_of_squares) sum_of_squares;
   decltype(&kernels::ema_update) ema_update;

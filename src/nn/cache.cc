@@ -2,7 +2,7 @@
 
 #include <numeric>
 
-#include "tensor/copy.h"
+#include "kernels/coded_rows.h"
 
 namespace hadal {
 namespace {
@@ -14,35 +14,54 @@ index_t value_width(const ModelConfig& c) {
   return c.uses_mla() ? c.qk_rope_head_dim : index_t{c.num_key_value_heads} * c.head_dim;
 }
 
+DType value_format(const ModelConfig& c, DType compute, DType format) {
+  return c.uses_mla() ? compute : format;
+}
+index_t row_bytes(index_t width, DType dtype) {
+  return kernels::is_coded(dtype) ? kernels::coded_row_bytes(width) : bytes_of(dtype, width);
+}
+
 }  // namespace
+
+DType parse_cache_format(std::string_view name, DType compute) {
+  if (name == "bf16") return compute;
+  if (name == "fp8") return DType::kE4M3;
+  if (name == "int8") return DType::kI8;
+  fail("cache: got \"", name, "\", want bf16|fp8|int8");
+}
 
 index_t cache_width(const ModelConfig& config) {
   return key_width(config) + value_width(config);
 }
 
-KvCache::KvCache(const ModelConfig& config, DType dtype, int pages) : num_pages(pages) {
+index_t cache_bytes(const ModelConfig& config, DType compute, DType format) {
+  return row_bytes(key_width(config), format) + row_bytes(value_width(config), value_format(config, compute, format));
+}
+
+KvCache::KvCache(const ModelConfig& config, DType compute, int pages, DType format) : num_pages(pages) {
+  HADAL_CHECK(format == compute || kernels::is_coded(format), "cache: ", dtype_name(compute), " activations in ",
+              dtype_name(format));
   const index_t rows = index_t{pages} * kernels::kAttentionPage;
   const int num_layers = config.num_hidden_layers + config.num_nextn_predict_layers;
+  const auto add = [&](DType dtype, index_t width) {
+    const index_t stride = row_bytes(width, dtype) / bytes_of(dtype, 1);
+    const View all = storage.emplace_back(dtype, rows, stride).view();
+    return View{all.data, dtype, rows, width, stride};
+  };
   for (int layer = 0; layer < num_layers; ++layer) {
-    const View k = storage.emplace_back(dtype, rows, key_width(config)).view(),
-               v = storage.emplace_back(dtype, rows, value_width(config)).view();
-    layers.push_back({k, v});
+    const View k = add(format, key_width(config));
+    layers.push_back({k, add(value_format(config, compute, format), value_width(config))});
   }
 }
 
-void scatter_rows(View to, std::span<const index_t> rows, ConstView from) {
-  HADAL_CHECK(static_cast<index_t>(rows.size()) == from.rows, "scatter_rows: ", from.rows, " rows to ", rows.size(),
-              " places");
-  for (index_t t = 0; t < from.rows; ++t)
-    copy_rows(to.slice_rows(rows[static_cast<std::size_t>(t)], 1), from.slice_rows(t, 1));
+void gather_keys(Exec& ex, View to, ConstView from, const kernels::AttentionSegment& segment) {
+  std::vector<index_t> rows;
+  for (index_t j = 0; j < segment.k_len; ++j) rows.push_back(segment.key_row(j));
+  kernels::load_rows(ex, to, from, rows);
 }
 
-void gather_keys(View to, ConstView from, const kernels::AttentionSegment& segment) {
-  for (index_t j = 0; j < segment.k_len; ++j) copy_rows(to.slice_rows(j, 1), from.slice_rows(segment.key_row(j), 1));
-}
-
-SequenceCache::SequenceCache(const ModelConfig& config, DType dtype, index_t max_tokens)
-    : cache(config, dtype, pages_of(max_tokens)),
+SequenceCache::SequenceCache(const ModelConfig& config, DType compute, index_t max_tokens, DType format)
+    : cache(config, compute, pages_of(max_tokens), format),
       pages(static_cast<std::size_t>(cache.num_pages)),
       capacity(max_tokens) {
   std::iota(pages.begin(), pages.end(), 0);

@@ -9,10 +9,14 @@
 namespace hadal {
 
 /// The entries of one layer, a row for each token of each page. MLA: `k` holds the normalised latent [S, C], `v` the
-/// rotated key [S, R]. GQA: keys and values [S, Hk * dim].
+/// rotated key [S, R]. GQA: keys and values [S, Hk * dim]. In 8 bits (kernels/coded_rows.h): the latent, or keys and
+/// values; the rotated key of MLA stays as activations are.
 struct LayerCache {
   View k, v;
 };
+
+/// "bf16": as the activations are (`compute`), "fp8", "int8".
+DType parse_cache_format(std::string_view name, DType compute);
 
 struct KvCache {
   std::vector<LayerCache> layers;  // blocks, then MTP modules
@@ -20,17 +24,17 @@ struct KvCache {
   int num_pages = 0;
 
   KvCache() = default;
-  /// The memory is touched when it is used. dtype: that of the activations.
-  KvCache(const ModelConfig& config, DType dtype, int num_pages);
+  /// The memory is touched when it is used. compute: the dtype of the activations; format: the same, kE4M3 or kI8.
+  KvCache(const ModelConfig& config, DType compute, int pages, DType format);
+  KvCache(const ModelConfig& config, DType compute, int pages) : KvCache(config, compute, pages, compute) {}
 };
 
-/// to[rows[t]] = from[t]; equal dtypes and widths.
-void scatter_rows(View to, std::span<const index_t> rows, ConstView from);
 /// to[j] = the row of key j of the segment, j < k_len.
-void gather_keys(View to, ConstView from, const kernels::AttentionSegment& segment);
+void gather_keys(Exec& ex, View to, ConstView from, const kernels::AttentionSegment& segment);
 
-/// Values that one token takes in one layer.
+/// Values that one token takes in one layer, and their bytes.
 index_t cache_width(const ModelConfig& config);
+index_t cache_bytes(const ModelConfig& config, DType compute, DType format);
 
 inline int pages_of(index_t tokens) {
   return static_cast<int>((tokens + kernels::kAttentionPage - 1) / kernels::kAttentionPage);
@@ -49,7 +53,7 @@ struct SequenceCache {
   std::vector<int> pages;
   index_t length = 0, capacity = 0;
 
-  SequenceCache(const ModelConfig& config, DType dtype, index_t max_tokens);
+  SequenceCache(const ModelConfig& config, DType compute, index_t max_tokens, DType format);
 };
 
 }  // namespace hadal

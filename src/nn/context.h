@@ -18,6 +18,9 @@ struct Precision {
   // weights hold their dequantised values. kv_b_proj keeps its input (the absorbed form never runs it as a product).
   bool fp8_inputs = false;
   kernels::Scales fp8_input_scales = kernels::Scales::kF32;
+  // Inference: linear layers hold the E4M3 codes and scales that an FP8 checkpoint has (other sources are quantised)
+  // until Linear::pack. Not the router, the head and eh_proj, which checkpoints keep in bf16.
+  bool fp8_weights = false;
 
   DType wide() const { return compute == DType::kF64 ? DType::kF64 : DType::kF32; }
   /// "f32", "bf16", "fp8", "f64".

@@ -87,7 +87,7 @@ void ExpertCache::need(int layer, std::span<const int> experts) {
 ExpertCache::Held ExpertCache::take(int layer, std::span<const int> experts) {
   const auto begin = std::chrono::steady_clock::now();
   std::unique_lock lock(mutex_);
-  std::vector<int> taken;
+  std::vector<int> taken, retried;
   std::string error;
   const auto collect = [&] {
     for (const int e : experts) {
@@ -96,7 +96,11 @@ ExpertCache::Held ExpertCache::take(int layer, std::span<const int> experts) {
       Place& p = places_[static_cast<std::size_t>(at)];
       if (p.state == State::kReady) taken.push_back(e);
       if (p.state != State::kFailed) continue;
-      error = std::move(p.error);
+      // Once more: the read may have begun in an earlier pass that failed, before the file was mended.
+      if (std::find(retried.begin(), retried.end(), e) != retried.end())
+        error = std::move(p.error);
+      else
+        retried.push_back(e);
       p = {};
       place_of(layer, e) = -1;
     }

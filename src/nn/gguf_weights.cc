@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <set>
 
 #include "formats/ggml_dequantize.h"
+#include "formats/ggml_quantize.h"
 #include "formats/gguf_model.h"
 #include "formats/tokenizer_gguf.h"
+#include "nn/weights.h"
 
 namespace hadal {
 namespace {
@@ -100,7 +103,15 @@ class GgufSource final : public WeightSource {
 
   void read(Exec& ex, const Param& p) override {
     const Source& from = sources_.at(p.name);
-    ahead_.pass(from.piece, [&] { from.key != nullptr ? read_split(ex, p, from) : read_rows(ex, p, from); });
+    const auto read_to = [&](const Param& to) {
+      ahead_.pass(from.piece, [&] { from.key != nullptr ? read_split(ex, to, from) : read_rows(ex, to, from); });
+    };
+    if (p.value.dtype != DType::kE4M3) return read_to(p);
+    Tensor wide(DType::kF32, p.value.rows, p.value.cols);
+    Param as_f32 = p;
+    as_f32.value = wide.view();
+    read_to(as_f32);
+    set_param(ex, p, wide.view());
   }
 
  private:
@@ -157,59 +168,51 @@ class GgufSource final : public WeightSource {
   ReadAhead ahead_;
 };
 
-/// `row` as `type`, to a sink.
-void put_row(const GgufSink& sink, GgmlType type, std::span<const float> row) {
-  std::vector<std::byte> bytes(static_cast<std::size_t>(ggml_bytes(type, std::ssize(row))));
-  if (type == GgmlType::kQ8_0) {
-    ggml_quantize_q8_0(bytes.data(), row.data(), std::ssize(row));
-  } else {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      if (type == GgmlType::kF32) std::memcpy(bytes.data() + 4 * i, &row[i], 4);
-      const std::uint16_t half = type == GgmlType::kF16 ? to_f16(row[i]).bits : to_bf16(row[i]).bits;
-      if (type != GgmlType::kF32) std::memcpy(bytes.data() + 2 * i, &half, 2);
-    }
+/// `num_rows` rows of `cols` values as `type`, to a sink; `get` gives row r, from any thread.
+void put_rows(Exec& ex, const GgufSink& sink, GgmlType type, index_t num_rows, index_t cols,
+              const std::function<void(index_t r, float* row)>& get) {
+  constexpr index_t kRows = 256;
+  const index_t row_bytes = ggml_bytes(type, cols);
+  std::vector<std::byte> bytes(static_cast<std::size_t>(std::min(kRows, num_rows) * row_bytes));
+  for (index_t first = 0; first < num_rows; first += kRows) {
+    const index_t count = std::min(kRows, num_rows - first);
+    ex.pool.parallel_for(count, [&](index_t r, int) {
+      std::vector<float> row(static_cast<std::size_t>(cols));
+      get(first + r, row.data());
+      ggml_quantize(bytes.data() + r * row_bytes, type, row.data(), cols);
+    });
+    sink({bytes.data(), static_cast<std::size_t>(count * row_bytes)});
   }
-  sink(bytes);
 }
 
 /// The rows of one parameter in the order of GGUF.
-void put_rows(const GgufSink& sink, GgmlType type, const Param& p, const GgufPlace& place) {
+void put_param(Exec& ex, const GgufSink& sink, GgmlType type, const Param& p, const GgufPlace& place) {
   const bool moves = place.layout == Layout::kInterleaved;
   const View from = moves ? as_column(p) : p.value;
   const index_t half = moves ? from.rows / place.heads / 2 : 0;
   std::vector<index_t> order(static_cast<std::size_t>(from.rows));
   for (index_t r = 0; r < from.rows; ++r) order[static_cast<std::size_t>(moves ? interleaved_row(r, half) : r)] = r;
-  std::vector<float> row(static_cast<std::size_t>(from.cols));
-  for (const index_t r : order) {
-    get_row(row.data(), from, r);
-    put_row(sink, type, row);
-  }
+  put_rows(ex, sink, type, from.rows, from.cols,
+           [&](index_t r, float* row) { get_row(row, from, order[static_cast<std::size_t>(r)]); });
 }
 
-void add_split(std::vector<GgufTensorToWrite>& tensors, const Param& p, const std::string& prefix, const KvB& size,
-               GgmlType key_type, GgmlType value_type) {
+void add_split(Exec& ex, std::vector<GgufTensorToWrite>& tensors, const Param& p, const std::string& prefix,
+               const KvB& size, GgmlType key_type, GgmlType value_type) {
+  tensors.push_back({prefix + "attn_k_b.weight",
+                     key_type,
+                     {size.nope, size.rank, size.heads},
+                     [=, &ex](const GgufSink& sink) {  // row c of head h: column c of its part of kv_b_proj
+                       put_rows(ex, sink, key_type, size.heads * size.rank, size.nope, [&](index_t r, float* row) {
+                         const index_t first = r / size.rank * (size.nope + size.value), c = r % size.rank;
+                         for (index_t n = 0; n < size.nope; ++n) get_row(row + n, p.value.slice_cols(c, 1), first + n);
+                       });
+                     }});
   tensors.push_back(
-      {prefix + "attn_k_b.weight", key_type, {size.nope, size.rank, size.heads}, [=](const GgufSink& sink) {
-         std::vector<float> full(static_cast<std::size_t>(size.nope * size.rank)),
-             row(static_cast<std::size_t>(size.nope));
-         for (index_t h = 0; h < size.heads; ++h) {
-           for (index_t n = 0; n < size.nope; ++n)
-             get_row(full.data() + n * size.rank, p.value, h * (size.nope + size.value) + n);
-           for (index_t c = 0; c < size.rank; ++c) {
-             for (index_t n = 0; n < size.nope; ++n)
-               row[static_cast<std::size_t>(n)] = full[static_cast<std::size_t>(n * size.rank + c)];
-             put_row(sink, key_type, row);
-           }
-         }
-       }});
-  tensors.push_back(
-      {prefix + "attn_v_b.weight", value_type, {size.rank, size.value, size.heads}, [=](const GgufSink& sink) {
-         std::vector<float> row(static_cast<std::size_t>(size.rank));
-         for (index_t h = 0; h < size.heads; ++h)
-           for (index_t u = 0; u < size.value; ++u) {
-             get_row(row.data(), p.value, h * (size.nope + size.value) + size.nope + u);
-             put_row(sink, value_type, row);
-           }
+      {prefix + "attn_v_b.weight", value_type, {size.rank, size.value, size.heads}, [=, &ex](const GgufSink& sink) {
+         put_rows(ex, sink, value_type, size.heads * size.value, size.rank, [&](index_t r, float* row) {
+           const index_t first = r / size.value * (size.nope + size.value);
+           get_row(row, p.value, first + size.nope + r % size.value);
+         });
        }});
 }
 
@@ -219,43 +222,55 @@ std::unique_ptr<WeightSource> open_gguf_weights(const std::filesystem::path& pat
   return std::make_unique<GgufSource>(path);
 }
 
-void write_gguf_model(const std::filesystem::path& path, Model& model, const TokenizerFiles* tokenizer, GgmlType type) {
+GgmlType fitting_type(GgmlType type, index_t cols) {
+  if (cols % ggml_type_info(type).block_values == 0) return type;
+  return cols % ggml_type_info(GgmlType::kQ8_0).block_values == 0 ? GgmlType::kQ8_0 : GgmlType::kF16;
+}
+
+void write_gguf_model(Exec& ex, const std::filesystem::path& path, Model& model, const TokenizerFiles* tokenizer,
+                      const GgufTypes& type_of, GgufMla mla) {
   const ModelConfig& config = model.config();
-  GgufPairs metadata = gguf_metadata(config);
+  GgufPairs metadata = gguf_metadata(config, mla);
+  metadata.emplace_back("general.quantization_version", GgufValue(std::uint32_t{2}));
   if (tokenizer != nullptr)
     for (auto& pair : gguf_tokenizer_metadata(*tokenizer, config.vocab_size)) metadata.push_back(std::move(pair));
   std::vector<GgufTensorToWrite> tensors;
   std::map<std::string, std::vector<Param>> stacks;  // the experts of one tensor
-  const auto type_for = [&](index_t cols) {
-    return cols % ggml_type_info(type).block_values == 0 ? type : GgmlType::kF16;
-  };
   const std::string mtp = str_cat("model.layers.", config.num_hidden_layers, ".");
   bool past_end = false;
+  const std::vector<float> divisors = rope_divisors(config);
+  if (!divisors.empty())
+    tensors.push_back(
+        gguf_tensor("rope_freqs.weight", GgmlType::kF32, {std::ssize(divisors)}, std::as_bytes(std::span(divisors))));
   model.visit_params([&](const Param& p) {
     past_end |= p.name.starts_with(mtp);  // MTP modules come last
     if (past_end) return;
     const GgufPlace place = gguf_place(config, p.name);
-    if (place.layout == Layout::kKvB) {
+    const GgmlType asked = type_of(p);
+    if (place.layout == Layout::kKvB && mla == GgufMla::kSplit) {
       const KvB size(config);
       const std::string prefix = place.tensor.substr(0, place.tensor.find("attn_kv_b"));
-      return add_split(tensors, p, prefix, size, type_for(size.nope), type_for(size.rank));
+      return add_split(ex, tensors, p, prefix, size, fitting_type(asked, size.nope), fitting_type(asked, size.rank));
     }
     if (place.expert >= 0) {
       std::vector<Param>& stack = stacks[place.tensor];
       stack.push_back(p);
       if (static_cast<int>(stack.size()) < config.n_routed_experts) return;
-      const GgmlType t = type_for(p.value.cols);
-      tensors.push_back(
-          {place.tensor, t, {p.value.cols, p.value.rows, config.n_routed_experts}, [stack, t](const GgufSink& sink) {
-             for (const Param& expert : stack) put_rows(sink, t, expert, {});
-           }});
+      const GgmlType t = fitting_type(asked, p.value.cols);
+      tensors.push_back({place.tensor,
+                         t,
+                         {p.value.cols, p.value.rows, config.n_routed_experts},
+                         [&ex, stack, t](const GgufSink& sink) {
+                           for (const Param& expert : stack) put_param(ex, sink, t, expert, {});
+                         }});
       return;
     }
     const bool plain = p.is_vector || place.tensor.ends_with("ffn_gate_inp.weight");
-    const GgmlType t = plain ? GgmlType::kF32 : type_for(p.value.cols);
+    const GgmlType t = plain ? GgmlType::kF32 : fitting_type(asked, p.value.cols);
     const std::vector<index_t> dims =
         p.is_vector ? std::vector<index_t>{p.value.cols} : std::vector<index_t>{p.value.cols, p.value.rows};
-    tensors.push_back({place.tensor, t, dims, [p, t, place](const GgufSink& sink) { put_rows(sink, t, p, place); }});
+    tensors.push_back(
+        {place.tensor, t, dims, [&ex, p, t, place](const GgufSink& sink) { put_param(ex, sink, t, p, place); }});
   });
   gguf_write(path, metadata, tensors);
 }

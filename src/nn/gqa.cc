@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "kernels/coded_rows.h"
 #include "kernels/elementwise.h"
 #include "kernels/rope.h"
 
@@ -63,8 +64,8 @@ void Gqa::forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& b
   const ConstView q = qk.slice_cols(0, heads_ * dim_);
   ConstView all_k = qk.slice_cols(heads_ * dim_, kv_heads_ * dim_), all_v = v;
   if (cache != nullptr) {
-    scatter_rows(cache->k, batch.cache_rows, all_k);
-    scatter_rows(cache->v, batch.cache_rows, all_v);
+    kernels::store_rows(ctx.exec, cache->k, batch.cache_rows, all_k);
+    kernels::store_rows(ctx.exec, cache->v, batch.cache_rows, all_v);
     all_k = cache->k, all_v = cache->v;
   }
 

@@ -1,5 +1,7 @@
 #include "nn/linear.h"
 
+#include <algorithm>
+
 #include "kernels/elementwise.h"
 #include "kernels/fp8.h"
 #include "kernels/gemm.h"
@@ -8,22 +10,19 @@ namespace hadal {
 namespace {
 
 using kernels::Fp8;
-using kernels::kFp8Tile;
+using kernels::fp8_tiles;
 using kernels::Scales;
 
-index_t tiles(index_t n) {
-  return (n + kFp8Tile - 1) / kFp8Tile;
-}
-
 Fp8 quantize_rows(Context& ctx, ConstView x, Scales kind) {
-  const Fp8 q{ctx.scratch.view(DType::kE4M3, x.rows, x.cols), ctx.scratch.mat<float>(x.rows, tiles(x.cols))};
+  const Fp8 q{ctx.scratch.view(DType::kE4M3, x.rows, x.cols), ctx.scratch.mat<float>(x.rows, fp8_tiles(x.cols))};
   kernels::fp8_quantize_rows(ctx.exec, q, x, kind);
   return q;
 }
 
 Fp8 quantize_columns(Context& ctx, ConstView x, std::span<const index_t> offsets, Scales kind) {
-  const index_t num_tiles =
-      offsets.empty() ? tiles(x.rows) : kernels::fp8_column_tiles(offsets, static_cast<index_t>(offsets.size()) - 1);
+  const index_t num_tiles = offsets.empty()
+                                ? fp8_tiles(x.rows)
+                                : kernels::fp8_column_tiles(offsets, static_cast<index_t>(offsets.size()) - 1);
   const Fp8 q{ctx.scratch.view(DType::kE4M3, x.rows, x.cols), ctx.scratch.mat<float>(num_tiles, x.cols)};
   kernels::fp8_quantize_columns(ctx.exec, q, x, offsets, kind);
   return q;
@@ -31,11 +30,43 @@ Fp8 quantize_columns(Context& ctx, ConstView x, std::span<const index_t> offsets
 
 }  // namespace
 
-PackRecipe PackRecipe::parse(std::string_view name) {
-  if (name == "int8") return {DType::kI8, DType::kI8, DType::kI8, DType::kI8};
-  if (name == "int4") return {DType::kI4, DType::kI4, DType::kI4, DType::kI4};
-  if (name == "int4-experts") return {DType::kI8, DType::kI8, DType::kI4, DType::kI8};
-  return {};
+PackRecipe PackRecipe::parse(std::string_view text) {
+  constexpr std::string_view kWanted =
+      "f32|bf16|fp8|as-stored|fp8-weights|int8|int4|int4-experts, attention|dense|experts|head=bf16|fp8|int8|int4";
+  PackRecipe recipe;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    const std::string_view item = text.substr(at, end - at);
+    const std::size_t equals = std::min(item.find('='), item.size());
+    const std::string_view name = item.substr(0, equals), form = item.substr(std::min(equals + 1, item.size()));
+    at = end + 1;
+    if (name == item) {
+      if (name == "int8")
+        recipe = {DType::kI8, DType::kI8, DType::kI8, DType::kI8};
+      else if (name == "int4")
+        recipe = {DType::kI4, DType::kI4, DType::kI4, DType::kI4};
+      else if (name == "int4-experts")
+        recipe = {DType::kI8, DType::kI8, DType::kI4, DType::kI8};
+      else if (name == "fp8-weights")
+        recipe = {DType::kE4M3, DType::kE4M3, DType::kE4M3, {}};
+      else
+        HADAL_CHECK(name == "f32" || name == "bf16" || name == "fp8" || name == "as-stored", "weights: got \"", item,
+                    "\", want ", kWanted);
+      continue;
+    }
+    PackAs* to = name == "attention" ? &recipe.attention
+                 : name == "dense"   ? &recipe.dense
+                 : name == "experts" ? &recipe.experts
+                 : name == "head"    ? &recipe.head
+                                     : nullptr;
+    HADAL_CHECK(to != nullptr && (form == "bf16" || form == "fp8" || form == "int8" || form == "int4"),
+                "weights: got \"", item, "\", want ", kWanted);
+    *to = form == "int8"   ? PackAs(DType::kI8)
+          : form == "int4" ? PackAs(DType::kI4)
+          : form == "fp8"  ? PackAs(DType::kE4M3)
+                           : PackAs();
+  }
+  return recipe;
 }
 
 Linear::Linear(std::vector<LinearPart> parts, index_t in, Precision precision, Options options)
@@ -43,12 +74,17 @@ Linear::Linear(std::vector<LinearPart> parts, index_t in, Precision precision, O
       options_(options),
       fp8_(precision.fp8 && options.allow_fp8),
       fp8_inputs_(precision.fp8_inputs && options.allow_fp8 && options.allow_fp8_inputs),
-      dtype_(precision.compute),
       input_scales_(precision.fp8_input_scales) {
   index_t rows = 0;
   for (const LinearPart& part : parts_) rows += part.rows;
   in_ = in, out_ = rows / options.num_matrices;
-  weight_ = Tensor(precision.compute, rows, in);
+  const bool hold_fp8 = precision.fp8_weights && options.allow_fp8 && options.hold_fp8;
+  weight_ = Tensor(hold_fp8 ? DType::kE4M3 : precision.compute, rows, in);
+  if (hold_fp8) {
+    index_t blocks = 0;
+    for (const LinearPart& part : parts_) blocks += fp8_tiles(part.rows);
+    scales_ = Tensor(DType::kF32, blocks, fp8_tiles(in));
+  }
   if (options.bias) bias_ = Tensor(precision.wide(), 1, rows);
   if (options.train) {
     grad_ = Tensor(precision.wide(), rows, in);
@@ -56,7 +92,7 @@ Linear::Linear(std::vector<LinearPart> parts, index_t in, Precision precision, O
   }
   if (fp8_) {
     codes_ = Tensor(DType::kE4M3, rows, in);
-    scales_ = Tensor(DType::kF32, options.num_matrices * tiles(rows / options.num_matrices), tiles(in));
+    scales_ = Tensor(DType::kF32, options.num_matrices * fp8_tiles(rows / options.num_matrices), fp8_tiles(in));
   }
 }
 
@@ -64,22 +100,61 @@ kernels::Fp8Const Linear::quantized_weight() const {
   return {codes_.view(), scales_.view().as<float>()};
 }
 
+/// Of rows of weight_ as E4M3 codes: a scale for each row and 128 columns. Blocks begin anew with each part.
+Tensor Linear::scales_of_rows(index_t first, index_t count) const {
+  Tensor of_rows(DType::kF32, count, scales_.cols());
+  const auto to = of_rows.view().as<float>();
+  const auto from = scales_.view().as<float>();
+  index_t row = 0, block = 0;
+  for (const LinearPart& part : parts_) {
+    for (index_t r = std::max(first, row); r < std::min(first + count, row + part.rows); ++r)
+      std::ranges::copy(from.row(block + (r - row) / kernels::kFp8Tile), to.row(r - first).begin());
+    row += part.rows, block += fp8_tiles(part.rows);
+  }
+  return of_rows;
+}
+
+void Linear::wide_rows(Exec& ex, View to, index_t first) const {
+  const ConstView rows = weight_.view().slice_rows(first, to.rows);
+  if (held_fp8())
+    kernels::fp8_dequantize_rows(ex, to, {rows, scales_of_rows(first, to.rows).view().as<float>()});
+  else
+    kernels::convert(ex, to, rows);
+}
+
+/// Matrix e as weight_ has it, or read into the buffer (E4M3: its scales into scales_).
+ConstView Linear::read_matrix(const PackPass& pass, index_t e, Tensor& buffer) {
+  if (!pass.fill) return weight_.view().slice_rows(e * out_, out_);
+  if (buffer.empty()) buffer = Tensor(weight_.dtype(), out_, in_);
+  const std::size_t count = parts_.size() / static_cast<std::size_t>(options_.num_matrices);  // of one matrix
+  index_t row = 0, block = e * scales_.rows() / options_.num_matrices;
+  for (const LinearPart& part : std::span(parts_).subspan(static_cast<std::size_t>(e) * count, count)) {
+    const index_t blocks = held_fp8() ? fp8_tiles(part.rows) : 0;
+    pass.fill(Param{.name = part.name + ".weight",
+                    .value = buffer.view().slice_rows(row, part.rows),
+                    .scales = blocks > 0 ? scales_.view().slice_rows(block, blocks).as<float>() : Mat<float>{},
+                    .grad = {}});
+    row += part.rows, block += blocks;
+  }
+  return buffer.view();
+}
+
 void Linear::pack(const PackPass& pass, PackAs as) {
   if (fp8_ || packed_) return;
-  const std::size_t parts = parts_.size() / static_cast<std::size_t>(options_.num_matrices);  // of one matrix
-  const auto values = [&](index_t e, Tensor& buffer) -> ConstView {
-    if (!pass.fill) return weight_.view().slice_rows(e * out_, out_);
-    if (buffer.empty()) buffer = Tensor(dtype_, out_, in_);
-    index_t row = 0;
-    for (std::size_t i = 0; i < parts; ++i) {
-      const LinearPart& part = parts_[static_cast<std::size_t>(e) * parts + i];
-      pass.fill({.name = part.name + ".weight", .value = buffer.view().slice_rows(row, part.rows), .grad = {}});
-      row += part.rows;
-    }
-    return buffer.view();
+  const DType form = as.value_or(weight_.dtype());
+  const auto pack_one = [&](index_t e, PackPass::Buffers& buffers, std::byte* to) {
+    const ConstView w = read_matrix(pass, e, buffers.values);
+    if (!held_fp8()) return kernels::pack_matrix(pass.ex, to, w, form);
+    const Tensor scales = scales_of_rows(e * out_, out_);
+    const kernels::Fp8Const codes{w, scales.view().as<float>()};
+    if (form == DType::kE4M3) return kernels::pack_fp8_matrix(pass.ex, to, codes);
+    if (buffers.wide.empty()) buffers.wide = Tensor(DType::kBF16, out_, in_);
+    kernels::fp8_dequantize_rows(pass.ex, buffers.wide.view(), codes);
+    kernels::pack_matrix(pass.ex, to, buffers.wide.view(), form);
   };
-  const bool done = pass.pack(packed_, name(), {as.value_or(dtype_), options_.num_matrices, out_, in_}, values);
-  if (done) weight_ = packed_ ? Tensor() : Tensor(dtype_, weight_.rows(), in_);
+  if (!pass.pack(packed_, name(), {form, options_.num_matrices, out_, in_}, pack_one)) return;
+  weight_ = packed_ ? Tensor() : Tensor(weight_.dtype(), weight_.rows(), in_);
+  if (packed_) scales_ = Tensor();
 }
 
 void Linear::refresh(Exec& ex) {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/coded_rows.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
 #include "kernels/rope.h"
@@ -35,6 +36,7 @@ Mla::Mla(const ModelConfig& c, const std::string& prefix, float softmax_factor, 
       value_(c.v_head_dim),
       rank_(c.kv_lora_rank),
       q_rank_(c.q_lora_rank),
+      compute_(precision.compute),
       scale_(softmax_factor / std::sqrt(static_cast<float>(c.qk_head_dim()))) {
   const Linear::Options options{.train = train};
   const index_t q_width = heads_ * (nope_ + rope_);
@@ -135,17 +137,27 @@ void Mla::multiply_by_head(Context& ctx, View y, ConstView x, std::span<const in
 
 void Mla::pack(const PackPass& pass, PackAs as) {
   if (pass.fill) kv_up_.visit_params(pass.fill);  // for three forms
-  const ConstView w_kv = kv_up_.weight();
-  const auto of_head = [&](index_t h) { return w_kv.slice_rows(h * (nope_ + value_), nope_ + value_); };
-  // Of integers only the finer ones: these matrices are small.
-  const DType halves = as ? DType::kI8 : kv_up_.dtype();
-  pass.pack(absorbed_key_, kv_up_.name() + ".key", {halves, heads_, rank_, nope_}, [&](index_t h, Tensor& buffer) {
-    if (buffer.empty()) buffer = Tensor(kv_up_.dtype(), rank_, nope_);
-    transpose(buffer.view(), of_head(h).slice_rows(0, nope_));
-    return ConstView(buffer.view());
-  });
+  const bool held_fp8 = kv_up_.weight().dtype == DType::kE4M3;
+  // Rows of the part of head h.
+  const auto of_head = [&](index_t h, index_t first, index_t count, Tensor& buffer) -> ConstView {
+    first += h * (nope_ + value_);
+    if (!held_fp8) return kv_up_.weight().slice_rows(first, count);
+    if (buffer.empty()) buffer = Tensor(compute_, count, rank_);
+    kv_up_.wide_rows(pass.ex, buffer.view(), first);
+    return buffer.view();
+  };
+  // Of integers only the finer ones, and no second rounding to E4M3: these matrices are small.
+  const DType halves = as == DType::kI8 || as == DType::kI4 ? DType::kI8 : compute_;
+  pass.pack(absorbed_key_, kv_up_.name() + ".key", {halves, heads_, rank_, nope_},
+            [&](index_t h, PackPass::Buffers& buffers, std::byte* to) {
+              if (buffers.values.empty()) buffers.values = Tensor(compute_, rank_, nope_);
+              transpose(buffers.values.view(), of_head(h, 0, nope_, buffers.wide));
+              kernels::pack_matrix(pass.ex, to, buffers.values.view(), halves);
+            });
   pass.pack(absorbed_value_, kv_up_.name() + ".value", {halves, heads_, value_, rank_},
-            [&](index_t h, Tensor&) { return of_head(h).slice_rows(nope_, value_); });
+            [&](index_t h, PackPass::Buffers& buffers, std::byte* to) {
+              kernels::pack_matrix(pass.ex, to, of_head(h, nope_, value_, buffers.wide), halves);
+            });
   kv_up_.pack({.ex = pass.ex, .places = pass.places}, as);
   for (Linear* linear : {&down_, &q_up_, &o_proj_})
     if (linear->out() > 0) linear->pack(pass, as);
@@ -164,8 +176,8 @@ void Mla::attend_expanded(Context& ctx, View out, ConstView q, const LayerCache&
   const View latent = ctx.temp(num_keys, rank_), key_rope = ctx.temp(num_keys, rope_),
              kv = ctx.temp(num_keys, heads_ * (nope_ + value_));
   for (std::size_t i = 0; i < segments.size(); ++i) {
-    gather_keys(latent.slice_rows(gathered[i].k_begin, gathered[i].k_len), cache.k, segments[i]);
-    gather_keys(key_rope.slice_rows(gathered[i].k_begin, gathered[i].k_len), cache.v, segments[i]);
+    gather_keys(ctx.exec, latent.slice_rows(gathered[i].k_begin, gathered[i].k_len), cache.k, segments[i]);
+    gather_keys(ctx.exec, key_rope.slice_rows(gathered[i].k_begin, gathered[i].k_len), cache.v, segments[i]);
   }
   kv_up_.forward(ctx, kv, latent);
   kernels::attention_forward(ctx.exec, heads_of(out, heads_), {}, inputs(q, kv, key_rope, gathered));
@@ -195,8 +207,8 @@ void Mla::forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& b
   const View rstd_kv = saved != nullptr ? ctx.keep_wide(1, num_tokens) : View{};
   project(ctx, latent, q, kv, q_normed, kv_normed, rstd_q, rstd_kv, batch);
   if (cache != nullptr) {
-    scatter_rows(cache->k, batch.cache_rows, kv_normed);
-    scatter_rows(cache->v, batch.cache_rows, latent.key_rope);
+    kernels::store_rows(ctx.exec, cache->k, batch.cache_rows, kv_normed);
+    kernels::store_rows(ctx.exec, cache->v, batch.cache_rows, latent.key_rope);
   }
 
   const View out = buffer(saved != nullptr && !ctx.precision.fp8, num_tokens, heads_ * value_);

@@ -35,6 +35,7 @@ class Mla final : public AttentionModule {
                        std::span<const kernels::AttentionSegment> segments) const;
 
   index_t heads_, nope_, rope_, value_, rank_, q_rank_;  // H, N, R, U, C, Q (0: none)
+  DType compute_;
   float scale_;
   Linear down_, q_up_, kv_up_, o_proj_;
   // After pack(): the halves of kv_up, a matrix for each head, for the latent space.

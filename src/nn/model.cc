@@ -37,6 +37,38 @@ void fill(View v, const std::function<double(index_t)>& value) {
     }
 }
 
+/// Slices of several sequences as the rows of one pass.
+struct SliceRows {
+  std::vector<int> positions;
+  std::vector<index_t> rows, begins = {0};
+  std::vector<kernels::AttentionSegment> segments;
+  index_t num_absorbed = 0, num_positions = 0;
+
+  SliceRows(std::span<const SequenceSlice> slices, index_t num_tokens) {
+    for (const SequenceSlice& s : slices) {
+      const index_t begin = begins.back(), end = s.past + s.length;
+      HADAL_CHECK(s.length > 0 && end <= static_cast<index_t>(s.pages.size()) * kernels::kAttentionPage,
+                  "context overflow: ", s.past, " cached + ", s.length, " new tokens in ", s.pages.size(), " pages");
+      if (s.absorbed) {
+        HADAL_CHECK(num_absorbed == static_cast<index_t>(segments.size()), "forward: absorbed slices come first");
+        ++num_absorbed;
+      }
+      segments.push_back({begin, s.length, 0, end, s.pages.first(static_cast<std::size_t>(pages_of(end)))});
+      for (index_t i = s.past; i < end; ++i) {
+        positions.push_back(narrow<int>(i));
+        rows.push_back(segments.back().key_row(i));
+      }
+      begins.push_back(begin + s.length);
+      num_positions = std::max(num_positions, end);
+    }
+    HADAL_CHECK(begins.back() == num_tokens && num_tokens > 0, "forward: slices of ", begins.back(), " tokens for ",
+                num_tokens, " ids");
+  }
+  ForwardBatch batch(ConstView rope_table) const {
+    return {positions, segments, begins, rope_table, rows, num_absorbed};
+  }
+};
+
 }  // namespace
 
 Model::Model(const ModelConfig& config, Precision precision, bool train)
@@ -47,9 +79,12 @@ Model::Model(const ModelConfig& config, Precision precision, bool train)
   for (int layer = 0; layer < config.num_hidden_layers; ++layer)
     blocks_.emplace_back(config, layer, softmax_factor, rope_.style, precision, train);
   norm_ = Norm("model.norm", config.hidden_size, static_cast<float>(config.rms_norm_eps), precision, train);
-  if (!config.tie_word_embeddings)
-    head_.emplace(std::vector<LinearPart>{{"lm_head", config.vocab_size}}, config.hidden_size, precision,
-                  Linear::Options{.allow_fp8 = false, .train = train});
+  HADAL_CHECK(!config.scalar_head || config.num_nextn_predict_layers == 0,
+              "config: a scalar head and MTP layers exclude each other");
+  if (config.scalar_head || !config.tie_word_embeddings)
+    head_.emplace(
+        std::vector<LinearPart>{config.scalar_head ? LinearPart{"score", 1} : LinearPart{"lm_head", config.vocab_size}},
+        config.hidden_size, precision, Linear::Options{.allow_fp8 = false, .train = train});
   for (int depth = 1; depth <= config.num_nextn_predict_layers; ++depth)
     mtp_.emplace_back(config, depth, softmax_factor, rope_.style, precision, train);
 }
@@ -78,31 +113,9 @@ void Model::run_blocks(Context& ctx, View hidden_TD, std::span<const int> ids, c
 
 void Model::forward(Context& ctx, View hidden_TD, std::span<const int> ids, KvCache& cache,
                     std::span<const SequenceSlice> slices) {
-  std::vector<int> positions;
-  std::vector<index_t> rows, begins = {0};
-  std::vector<kernels::AttentionSegment> segments;
-  index_t num_absorbed = 0, last = 0;
-  for (const SequenceSlice& s : slices) {
-    const index_t begin = begins.back(), end = s.past + s.length;
-    HADAL_CHECK(s.length > 0 && end <= static_cast<index_t>(s.pages.size()) * kernels::kAttentionPage,
-                "context overflow: ", s.past, " cached + ", s.length, " new tokens in ", s.pages.size(), " pages");
-    if (s.absorbed) {
-      HADAL_CHECK(num_absorbed == static_cast<index_t>(segments.size()), "forward: absorbed slices come first");
-      ++num_absorbed;
-    }
-    segments.push_back({begin, s.length, 0, end, s.pages.first(static_cast<std::size_t>(pages_of(end)))});
-    for (index_t i = s.past; i < end; ++i) {
-      positions.push_back(narrow<int>(i));
-      rows.push_back(segments.back().key_row(i));
-    }
-    begins.push_back(begin + s.length);
-    last = std::max(last, end);
-  }
-  HADAL_CHECK(begins.back() == static_cast<index_t>(ids.size()) && !ids.empty(), "forward: slices of ", begins.back(),
-              " tokens for ", ids.size(), " ids");
-  ensure_positions(last);
-  run_blocks(ctx, hidden_TD, ids, {positions, segments, begins, rope_table_.view(), rows, num_absorbed}, &cache,
-             nullptr);
+  const SliceRows rows(slices, static_cast<index_t>(ids.size()));
+  ensure_positions(rows.num_positions);
+  run_blocks(ctx, hidden_TD, ids, rows.batch(rope_table_.view()), &cache, nullptr);
 }
 
 void Model::forward(Context& ctx, View hidden_TD, std::span<const int> ids, SequenceCache* cache, bool absorbed,
@@ -161,6 +174,19 @@ void Model::mtp_logits(Context& ctx, View logits_TV, ConstView states_TD, std::s
   logits(ctx, logits_TV, normed);
 }
 
+void Model::mtp_forward(Context& ctx, View out_TD, ConstView states_TD, std::span<const int> next_ids, KvCache& cache,
+                        std::span<const SequenceSlice> slices) {
+  HADAL_CHECK(!mtp_.empty(), "mtp: this model has no MTP module (num_nextn_predict_layers is 0)");
+  const SliceRows rows(slices, static_cast<index_t>(next_ids.size()));
+  ensure_positions(rows.num_positions);
+  const ArenaScope scope(ctx.scratch);
+  const View embedded = ctx.temp(states_TD.rows, config_.hidden_size);
+  kernels::embedding_forward(ctx.exec, embedded, embedding(), next_ids);
+  const View x = mtp_[0].forward(ctx, embedded, states_TD, rows.batch(rope_table_.view()), nullptr, nullptr,
+                                 &cache.layers[blocks_.size()], nullptr);
+  mtp_[0].head_norm().forward(ctx, out_TD, {}, x);
+}
+
 void Model::pack(const PackPass& pass, const PackRecipe& recipe) {
   for (Block& block : blocks_) block.pack(pass, recipe);
   for (MtpModule& mtp : mtp_) mtp.pack(pass, recipe);
@@ -168,7 +194,9 @@ void Model::pack(const PackPass& pass, const PackRecipe& recipe) {
     head_->pack(pass, recipe.head);
   else if (recipe.head)
     pass.pack(tied_head_, "model.embed_tokens", {*recipe.head, 1, config_.vocab_size, config_.hidden_size},
-              [&](index_t, Tensor&) { return embedding(); });
+              [&](index_t, PackPass::Buffers&, std::byte* to) {
+                kernels::pack_matrix(pass.ex, to, embedding(), *recipe.head);
+              });
 }
 
 void Model::visit_unpacked(const ParamVisitor& v) {

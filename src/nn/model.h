@@ -6,6 +6,7 @@
 #include "data/batch.h"
 #include "nn/block.h"
 #include "nn/cache.h"
+#include "nn/head_loss.h"
 #include "nn/mtp.h"
 #include "nn/rope_plan.h"
 
@@ -27,7 +28,7 @@ struct LossPolicy {
 
 /// Sums over the micro-batch, in f64.
 struct LossReport {
-  double main = 0;  // sum of cross-entropies
+  double main = 0;  // sum of cross-entropies; with another loss at the head: what it returned
   index_t main_tokens = 0;
   std::vector<double> mtp;  // per depth
   std::vector<index_t> mtp_tokens;
@@ -52,18 +53,30 @@ class Model {
   /// the other rows.
   void forward(Context& ctx, View hidden_TD, std::span<const int> ids, KvCache& cache,
                std::span<const SequenceSlice> slices);
-  /// Logits [rows, V] in f32 (f64) of final states.
+  /// Logits [rows, V] in f32 (f64) of final states; [rows, 1] with a scalar head.
   void logits(Context& ctx, View logits_TV, ConstView hidden_TD) const;
   /// MTP depth 1: logits for token i + 2 from states[i] and token i + 1; states [T, D], result [T - 1, V] (=).
   void mtp_logits(Context& ctx, View logits_TV, ConstView states_TD, std::span<const int> ids,
                   const ForwardProbe* probe = nullptr);
-  /// A cache for one sequence of at most max_tokens.
-  SequenceCache make_cache(index_t max_tokens) const { return {config_, precision_.compute, max_tokens}; }
+  /// MTP depth 1 over a cache, for slices as in forward(): the row of position p takes the state there and next_ids,
+  /// the token at p + 1, and leaves its entry in the cache of the MTP layer at p. states_TD may be final states of
+  /// forward() or out_TD of an earlier call (then the layer guesses on from its own guess). out_TD (=): logits() of it
+  /// predict p + 2.
+  void mtp_forward(Context& ctx, View out_TD, ConstView states_TD, std::span<const int> next_ids, KvCache& cache,
+                   std::span<const SequenceSlice> slices);
+  /// A cache for one sequence of at most max_tokens; format: as KvCache takes it.
+  SequenceCache make_cache(index_t max_tokens, std::optional<DType> format = {}) const {
+    return {config_, precision_.compute, max_tokens, format.value_or(precision_.compute)};
+  }
 
   /// Forward and backward of a micro-batch; gradients are added.
   LossReport train_micro_batch(Context& ctx, const Batch& batch, const LossPolicy& policy);
+  /// The same with any loss at the main head. policy.loss_scale counts for MTP only.
+  LossReport train_micro_batch(Context& ctx, const Batch& batch, const LossPolicy& policy, HeadLoss& head_loss);
   /// Cross-entropy of every target, no gradient: loss_T [1, T] (=, 0 where masked).
   void evaluate(Context& ctx, View loss_T, const Batch& batch, std::span<int> argmax_T = {});
+  /// All logits of a batch, a chunk of rows at a time, no gradient.
+  void evaluate_logits(Context& ctx, const Batch& batch, const std::function<void(const kernels::LogitsChunk&)>& rows);
 
   void visit_params(const ParamVisitor& v);
   /// N(0, initializer_range) for matrices, 1 for gains, 0 for biases; a pure function of (seed, name, index).
@@ -87,6 +100,7 @@ class Model {
  private:
   void run_blocks(Context& ctx, View hidden_TD, std::span<const int> ids, const ForwardBatch& batch, KvCache* cache,
                   const ForwardProbe* probe);
+  View final_states(Context& ctx, const Batch& batch);
   ForwardBatch forward_batch(const Batch& batch, std::span<const kernels::AttentionSegment> segments);
   void ensure_positions(index_t positions);
   ConstView embedding() const { return embedding_.empty() ? embedding_elsewhere_ : embedding_.view(); }

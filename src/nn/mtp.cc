@@ -10,7 +10,8 @@ MtpModule::MtpModule(const ModelConfig& c, int depth, float softmax_factor, kern
   embedding_norm_ = Norm(prefix + ".enorm", c.hidden_size, eps, precision, train);
   hidden_norm_ = Norm(prefix + ".hnorm", c.hidden_size, eps, precision, train);
   head_norm_ = Norm(prefix + ".shared_head.norm", c.hidden_size, eps, precision, train);
-  projection_ = Linear({{prefix + ".eh_proj", c.hidden_size}}, 2 * index_t{c.hidden_size}, precision, {.train = train});
+  projection_ = Linear({{prefix + ".eh_proj", c.hidden_size}}, 2 * index_t{c.hidden_size}, precision,
+                       {.hold_fp8 = false, .train = train});
 }
 
 View MtpModule::forward(Context& ctx, View embedding_TD, ConstView hidden_TD, const ForwardBatch& batch,

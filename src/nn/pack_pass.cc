@@ -9,7 +9,7 @@ void PackedPlaces::write(const std::string& name, index_t /*matrix*/, std::span<
 }
 
 bool PackPass::pack(std::optional<kernels::PackedWeights>& packed, const std::string& name, Shape shape,
-                    const std::function<ConstView(index_t e, Tensor& buffer)>& values) const {
+                    const std::function<void(index_t e, Buffers& buffers, std::byte* to)>& pack_one) const {
   using Place = PackedPlaces::Place;
   const index_t bytes = kernels::packed_bytes(ex, shape.as, shape.rows, shape.cols);
   kernels::PackedWeights w{.dtype = shape.as,
@@ -26,17 +26,12 @@ bool PackPass::pack(std::optional<kernels::PackedWeights>& packed, const std::st
   const Place place = places != nullptr ? places->place(name, w) : Place::kWrite;
   if (place == Place::kSkip) return false;
   if (place == Place::kWrite) {
-    struct Buffers {  // of a thread; fresh pages for every matrix would cost as much as packing
-      Tensor values;
-      Storage packed;
-    };
     std::vector<Buffers> buffers(static_cast<std::size_t>(ex.pool.num_threads()));
     ex.pool.parallel_for(shape.num_matrices, [&](index_t e, int worker) {  // a single one is cut inside
       Buffers& b = buffers[static_cast<std::size_t>(worker)];
-      const ConstView value = values(e, b.values);
-      if (places == nullptr) return kernels::pack_matrix(ex, w.data.data() + e * bytes, value, shape.as);
+      if (places == nullptr) return pack_one(e, b, w.data.data() + e * bytes);
       if (b.packed.size() == 0) b.packed = Storage(bytes);
-      kernels::pack_matrix(ex, b.packed.data(), value, shape.as);
+      pack_one(e, b, b.packed.data());
       places->write(name, e, {b.packed.data(), static_cast<std::size_t>(bytes)});
     });
   }

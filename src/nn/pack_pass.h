@@ -40,11 +40,17 @@ struct PackPass {
     DType as = DType::kF32;
     index_t num_matrices = 0, rows = 0, cols = 0;
   };
-  /// Packs the matrices that values(e, buffer) gives, one at a time on each thread: the peak is one matrix a thread
-  /// above the packed size. The view may lie in `buffer`, which is empty for the first matrix of a thread and its own.
-  /// False: nothing was packed, the values are still needed.
+  /// What a thread needs for one matrix and then for its next one; empty at first. Fresh pages for every matrix would
+  /// cost as much as packing.
+  struct Buffers {
+    Tensor values, wide;
+    Storage packed;
+  };
+  /// Calls pack_one (kernels::pack_matrix or pack_fp8_matrix of matrix e, to `to`) for one matrix at a time on each
+  /// thread: the peak is one matrix a thread above the packed size. False: nothing was packed, the values are still
+  /// needed.
   bool pack(std::optional<kernels::PackedWeights>& packed, const std::string& name, Shape shape,
-            const std::function<ConstView(index_t e, Tensor& buffer)>& values) const;
+            const std::function<void(index_t e, Buffers& buffers, std::byte* to)>& pack_one) const;
 };
 
 }  // namespace hadal

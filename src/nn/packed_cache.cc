@@ -155,7 +155,7 @@ std::string packed_cache_key(Exec& ex, const fs::path& model, std::string_view w
 
   // What packing makes of a few numbers shows every change of the order.
   XXH64_hash_t fingerprint = 0;
-  for (const DType as : {precision.compute, DType::kI8, DType::kI4}) {
+  for (const DType as : {precision.compute, DType::kE4M3, DType::kI8, DType::kI4}) {
     constexpr index_t kRows = 77, kCols = 131;
     Tensor values(precision.compute, kRows, kCols);
     for (index_t i = 0; i < kRows * kCols; ++i) {
@@ -172,6 +172,7 @@ std::string packed_cache_key(Exec& ex, const fs::path& model, std::string_view w
   return json_line(JsonObject{{"files", std::move(files)},
                               {"weights", weights},
                               {"compute", dtype_name(precision.compute)},
+                              {"fp8_weights", precision.fp8_weights},
                               {"isa", isa_name(ex.isa)},
                               {"order", fmt::format("{:016x}", fingerprint)}});
 }

@@ -27,13 +27,6 @@ std::vector<int> shifted(std::span<const int> values, std::span<const index_t> b
   return result;
 }
 
-double total(ConstView row) {
-  double sum = 0;
-  for (index_t i = 0; i < row.cols; ++i)
-    sum += row.dtype == DType::kF64 ? row.as<double>()(0, i) : row.as<float>()(0, i);
-  return sum;
-}
-
 index_t count_targets(std::span<const int> targets) {
   index_t count = 0;
   for (const int t : targets) count += t >= 0 ? 1 : 0;
@@ -62,6 +55,13 @@ ForwardBatch Model::forward_batch(const Batch& batch, std::span<const kernels::A
 }
 
 LossReport Model::train_micro_batch(Context& ctx, const Batch& batch, const LossPolicy& policy) {
+  CrossEntropyLoss loss(policy.loss_scale);
+  LossReport report = train_micro_batch(ctx, batch, policy, loss);
+  report.main = loss.sum();
+  return report;
+}
+
+LossReport Model::train_micro_batch(Context& ctx, const Batch& batch, const LossPolicy& policy, HeadLoss& head_loss) {
   HADAL_CHECK(!embedding_grad_.empty(), "train: this model was built for inference");
   HADAL_CHECK(policy.mtp_weight.size() <= mtp_.size(), "train: ", policy.mtp_weight.size(), " MTP weights for ",
               mtp_.size(), " modules");
@@ -102,9 +102,11 @@ LossReport Model::train_micro_batch(Context& ctx, const Batch& batch, const Loss
 
   // Losses; each writes the gradient of its own state.
   const View loss = ctx.temp_wide(1, num_tokens), dfinal = ctx.temp(num_tokens, hidden);
-  kernels::linear_cross_entropy(ctx.exec, {.loss_T = loss, .dx_TD = dfinal, .dw_VD = head_grad(), .argmax_T = {}},
-                                final, head_weight(), batch.targets, policy.loss_scale);
-  report.main = total(loss), report.main_tokens = count_targets(batch.targets);
+  {
+    const ArenaScope scope(ctx.scratch);
+    report.main = head_loss.run({ctx, final, head_weight(), dfinal, head_grad(), batch});
+    report.main_tokens = count_targets(batch.targets);
+  }
 
   // Backward: MTP from the deepest module up. dstate: gradient of h^{k}, from module k + 1.
   const View dunnormed = policy.mtp_from_normed ? View{} : ctx.scratch.zeros(precision_.compute, num_tokens, hidden);
@@ -116,7 +118,7 @@ LossReport Model::train_micro_batch(Context& ctx, const Batch& batch, const Loss
     mtp_[k].head_norm().forward(ctx, normed, rstd_out, mtp_saved[k].x_TD);
     kernels::linear_cross_entropy(ctx.exec, {.loss_T = loss, .dx_TD = dnormed, .dw_VD = head_grad(), .argmax_T = {}},
                                   normed, head_weight(), mtp_targets[k], policy.loss_scale * policy.mtp_weight[k]);
-    report.mtp[k] = total(loss), report.mtp_tokens[k] = count_targets(mtp_targets[k]);
+    report.mtp[k] = sum_of(loss), report.mtp_tokens[k] = count_targets(mtp_targets[k]);
     const View dx = dstate.empty() ? ctx.temp(num_tokens, hidden) : dstate;
     mtp_[k].head_norm().backward(ctx, dx, dnormed, mtp_saved[k].x_TD, rstd_out,
                                  dstate.empty() ? Write::kAssign : Write::kAdd);
@@ -136,17 +138,30 @@ LossReport Model::train_micro_batch(Context& ctx, const Batch& batch, const Loss
   return report;
 }
 
-void Model::evaluate(Context& ctx, View loss_T, const Batch& batch, std::span<int> argmax_T) {
-  const ArenaScope scope(ctx.scratch);
+/// In ctx.scratch.
+View Model::final_states(Context& ctx, const Batch& batch) {
   const auto num_tokens = static_cast<index_t>(batch.ids.size());
   const std::vector<kernels::AttentionSegment> segments = segments_of(batch);
   const ForwardBatch fb = forward_batch(batch, segments);
-  const View x = ctx.temp(num_tokens, config_.hidden_size), final = ctx.temp(num_tokens, config_.hidden_size);
+  const View final = ctx.temp(num_tokens, config_.hidden_size);
+  const ArenaScope scope(ctx.scratch);
+  const View x = ctx.temp(num_tokens, config_.hidden_size);
   kernels::embedding_forward(ctx.exec, x, embedding_.view(), batch.ids);
   for (Block& block : blocks_) block.forward(ctx, x, fb, nullptr, nullptr, nullptr, nullptr);
   norm_.forward(ctx, final, {}, x);
-  kernels::linear_cross_entropy(ctx.exec, {.loss_T = loss_T, .dx_TD = {}, .dw_VD = {}, .argmax_T = argmax_T}, final,
-                                head_weight(), batch.targets, 1);
+  return final;
+}
+
+void Model::evaluate(Context& ctx, View loss_T, const Batch& batch, std::span<int> argmax_T) {
+  const ArenaScope scope(ctx.scratch);
+  kernels::linear_cross_entropy(ctx.exec, {.loss_T = loss_T, .dx_TD = {}, .dw_VD = {}, .argmax_T = argmax_T},
+                                final_states(ctx, batch), head_weight(), batch.targets, 1);
+}
+
+void Model::evaluate_logits(Context& ctx, const Batch& batch,
+                            const std::function<void(const kernels::LogitsChunk&)>& rows) {
+  const ArenaScope scope(ctx.scratch);
+  kernels::for_logits_chunks(ctx.exec, final_states(ctx, batch), head_weight(), {}, rows);
 }
 
 }  // namespace hadal

@@ -17,12 +17,13 @@ class WeightSource {
   /// Matches the parameters with the tensors of the files, before any is read. Throws Error that lists every missing
   /// tensor, every tensor that the model has no place for, and every wrong shape and type.
   virtual void match(Model& model) = 0;
-  /// p.value (=), in its dtype. From any thread; cheap once for each parameter, in about the order of visit_params.
+  /// p.value (=), in its dtype (E4M3: and p.scales). From any thread; cheap once for each parameter, in about the order
+  /// of visit_params.
   virtual void read(Exec& ex, const Param& p) = 0;
 };
 
-/// Of a folder or a .gguf file.
-std::unique_ptr<WeightSource> open_weights(const std::filesystem::path& path);
+/// Of a folder or a .gguf file. new_head: as load_weights has it.
+std::unique_ptr<WeightSource> open_weights(const std::filesystem::path& path, bool new_head = false);
 
 /// Has mapped bytes read from the disk a while before they are used, and gives their pages back after, so that a file
 /// of any size passes through a window of memory.

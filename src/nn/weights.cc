@@ -1,15 +1,24 @@
 #include "nn/weights.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <set>
 
 #include "base/file.h"
 #include "kernels/elementwise.h"
 #include "kernels/fp8.h"
 #include "nn/gguf_weights.h"
+#include "tensor/copy.h"
 
 namespace hadal {
 namespace {
+
+/// What a language model has and a model with a scalar head has not: the head, and MTP layers.
+bool is_of_language_model(const ModelConfig& c, const std::string& name) {
+  if (name == "lm_head.weight") return true;
+  constexpr std::string_view kLayers = "model.layers.";
+  return name.starts_with(kLayers) && std::atoi(name.c_str() + kLayers.size()) >= c.num_hidden_layers;
+}
 
 /// Names that a checkpoint may carry although the model does not need them.
 bool is_known_copy(const ModelConfig& c, const std::string& name) {
@@ -26,11 +35,21 @@ std::string shape_text(const std::vector<index_t>& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
 }
 
-/// FP8 codes times the scales of their blocks (ragged at the edges), to any float dtype.
-void dequantize(Exec& ex, const View& value, ConstView codes, ConstView scales, const Fp8Config& fp8) {
+/// FP8 codes and the scales of their blocks (ragged at the edges): multiplied, to any float dtype, or as they are to
+/// codes and scales.
+void read_fp8(Exec& ex, const Param& p, ConstView codes, ConstView scales, const Fp8Config& fp8) {
+  const View& value = p.value;
   const auto scale_at = [&](index_t r, index_t c) {
     return scales.dtype == DType::kF32 ? scales.as<float>()(r, c) : to_f32(scales.as<ue8m0>()(r, c));
   };
+  if (value.dtype == DType::kE4M3) {
+    HADAL_CHECK(p.scales.rows == scales.rows && p.scales.cols == scales.cols, p.name, ": blocks of ", fp8.block_rows,
+                "x", fp8.block_cols, " cannot be held as they are, only of 128x128");
+    copy_rows(value, codes);
+    for (index_t r = 0; r < scales.rows; ++r)
+      for (index_t c = 0; c < scales.cols; ++c) p.scales(r, c) = scale_at(r, c);
+    return;
+  }
   float code_value[256];
   for (int i = 0; i < 256; ++i) code_value[i] = to_f32(e4m3{static_cast<std::uint8_t>(i)});
   const auto from = codes.as<e4m3>();
@@ -55,7 +74,8 @@ void dequantize(Exec& ex, const View& value, ConstView codes, ConstView scales, 
 
 class SafetensorsSource final : public WeightSource {
  public:
-  explicit SafetensorsSource(const std::filesystem::path& folder) : where_(folder.string()), files_(folder) {}
+  SafetensorsSource(const std::filesystem::path& folder, bool new_head)
+      : where_(folder.string()), files_(folder), new_head_(new_head) {}
 
   void match(Model& model) override {
     fp8_ = model.config().fp8.value_or(Fp8Config{});
@@ -66,17 +86,20 @@ class SafetensorsSource final : public WeightSource {
       if (!problem.empty()) problems.push_back(problem);
     });
     for (const auto& [name, stored] : files_.tensors())
-      if (!used.contains(name) && !is_known_copy(model.config(), name)) problems.push_back("no place for " + name);
+      if (!used.contains(name) && !is_known_copy(model.config(), name) &&
+          !(new_head_ && is_of_language_model(model.config(), name)))
+        problems.push_back("no place for " + name);
     fail_on_problems(where_, problems);
   }
 
   void read(Exec& ex, const Param& p) override {
+    if (is_new(p)) return;
     const Place& place = places_.at(p.name);
     ahead_.pass(place.piece, [&] {
       if (place.scales != nullptr)
-        dequantize(ex, p.value, place.stored->view(), place.scales->view(), fp8_);
+        read_fp8(ex, p, place.stored->view(), place.scales->view(), fp8_);
       else
-        kernels::convert(ex, p.value, place.stored->view());
+        set_param(ex, p, place.stored->view());
     });
   }
 
@@ -86,8 +109,13 @@ class SafetensorsSource final : public WeightSource {
     std::size_t piece = 0;                                    // of ahead_
   };
 
+  bool is_new(const Param& p) const {
+    return new_head_ && p.name == "score.weight" && !files_.tensors().contains(p.name);
+  }
+
   /// What is wrong, or nothing.
   std::string match_one(const Param& p, std::set<std::string>& used) {
+    if (is_new(p)) return {};
     const auto found = files_.tensors().find(p.name);
     if (found == files_.tensors().end()) return "missing " + p.name;
     used.insert(p.name);
@@ -122,6 +150,7 @@ class SafetensorsSource final : public WeightSource {
 
   std::string where_;
   SafetensorsFolder files_;
+  bool new_head_;
   Fp8Config fp8_;
   std::map<std::string, Place> places_;
   ReadAhead ahead_;
@@ -129,13 +158,22 @@ class SafetensorsSource final : public WeightSource {
 
 }  // namespace
 
-std::unique_ptr<WeightSource> open_weights(const std::filesystem::path& path) {
-  if (path.extension() == ".gguf") return open_gguf_weights(path);
-  return std::make_unique<SafetensorsSource>(path);
+void set_param(Exec& ex, const Param& p, ConstView from) {
+  if (p.value.dtype != DType::kE4M3) return kernels::convert(ex, p.value, from);
+  Tensor wide(DType::kF32, from.rows, from.cols);
+  kernels::convert(ex, wide.view(), from);
+  kernels::fp8_quantize_blocks(ex, {p.value, p.scales}, wide.view(), 1, kernels::Scales::kF32);
 }
 
-void load_weights(Model& model, Exec& ex, const std::filesystem::path& folder) {
-  const std::unique_ptr<WeightSource> source = open_weights(folder);
+std::unique_ptr<WeightSource> open_weights(const std::filesystem::path& path, bool new_head) {
+  if (path.extension() == ".gguf") return open_gguf_weights(path);
+  return std::make_unique<SafetensorsSource>(path, new_head);
+}
+
+void load_weights(Model& model, Exec& ex, const std::filesystem::path& folder, bool new_head) {
+  HADAL_CHECK(!new_head || (model.config().scalar_head && folder.extension() != ".gguf"), folder.string(),
+              ": a new head needs a model with a scalar head, and a folder of safetensors");
+  const std::unique_ptr<WeightSource> source = open_weights(folder, new_head);
   source->match(model);
   model.visit_params([&](const Param& p) { source->read(ex, p); });
   model.refresh(ex);
@@ -158,6 +196,11 @@ std::vector<TensorToWrite> weights_to_write(Model& model, DType dtype,
     const ConstView value = source ? source(p) : p.value;
     const std::vector<index_t> shape =
         p.is_vector ? std::vector<index_t>{value.cols} : std::vector<index_t>{value.rows, value.cols};
+    if (value.dtype == DType::kE4M3) {  // Precision::fp8_weights
+      tensors.push_back({p.name, DType::kE4M3, shape, value});
+      tensors.push_back({p.name + "_scale_inv", DType::kF32, {p.scales.rows, p.scales.cols}, view_of(p.scales)});
+      return;
+    }
     const TensorToWrite tensor{p.name, p.trainable ? dtype : DType::kF32, shape, value};
     tensors.push_back(tensor);
     const bool embedding = p.name == "model.embed_tokens.weight",
@@ -175,7 +218,10 @@ void save_model(Model& model, const std::filesystem::path& folder, DType dtype) 
   std::filesystem::create_directories(folder);
   ModelConfig config = model.config();
   config.torch_dtype = dtype == DType::kF32 ? "float32" : dtype == DType::kF16 ? "float16" : "bfloat16";
-  config.fp8.reset();
+  if (model.precision().fp8_weights)
+    config.fp8 = Fp8Config{.ue8m0_scales = config.fp8 && config.fp8->ue8m0_scales};
+  else
+    config.fp8.reset();
   write_safetensors_folder(folder, weights_to_write(model, dtype));
   write_file_atomically(folder / "config.json", model_config_json(config));
 }

@@ -166,6 +166,9 @@ void Api::chat(const HttpRequest& request, const std::shared_ptr<Exchange>& exch
   ChatPrompt prompt = render_chat(chat, tokenizer_, *template_);
   std::vector<Request> requests = {engine_request(chat.fields, std::move(prompt.ids))};
   requests[0].logprobs = chat.top_logprobs;
+  requests[0].thinking = ThinkingParams{.inside = prompt.thinks,
+                                        .budget = chat.thinking_budget.value_or(options_.thinking_budget),
+                                        .end = prompt.think_end};
   AnswerInfo info = answer_info(exchange, chat.fields, "chatcmpl-");
   info.prompts.resize(1);
   const auto ids = std::make_shared<std::vector<std::uint64_t>>();
@@ -237,6 +240,7 @@ Request Api::engine_request(const RequestFields& fields, std::vector<int> prompt
   request.sampling.seed = fields.seed.value_or(random_bits(options_.seed, Stream::kSample, counter_++));
   request.stop = fields.stop;
   request.stop.max_tokens = static_cast<int>(wanted);
+  request.stop.repetition_guard = fields.repetition_guard.value_or(options_.repetition_guard);
   return request;
 }
 

@@ -30,6 +30,8 @@ struct ApiOptions {
   std::string cors;                           // origin that browsers may ask from; "": only the server's own page
   std::string reasoning_format = "deepseek";  // or "none": <think> stays in the content
   std::uint64_t seed = 0;                     // of requests that bring none
+  int thinking_budget = -1;                   // most tokens of thinking where a request says nothing; -1: no bound
+  int repetition_guard = 0;                   // StopParams::repetition_guard where a request says nothing
   bool loopback = true;      // listens on this machine only: other host names are refused (DNS rebinding)
   std::int64_t created = 0;  // when the model was loaded, seconds since 1970
 };

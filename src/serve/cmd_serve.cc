@@ -21,6 +21,7 @@ struct ServeOptions {
   HttpOptions http;
   std::string name, api_key_file, cors, reasoning_format = "deepseek";
   std::int64_t seed = -1;
+  int thinking_budget = -1, repetition_guard = 0;
   template <class V>
   void visit(V&& v) {
     load.visit(v);
@@ -31,6 +32,10 @@ struct ServeOptions {
     v("reasoning_format", reasoning_format, "deepseek: thinking goes to reasoning_content; none: it stays in content",
       {.choices = {"deepseek", "none"}});
     v("seed", seed, "of requests that bring none; -1: by the clock");
+    v("thinking_budget", thinking_budget,
+      "most tokens of thinking where a request says nothing; then the model has to answer; -1: as many as it wants");
+    v("repetition_guard", repetition_guard,
+      "an answer ends when so many tokens are one passage over and over, thinking first; 0: never");
     http.visit(v);
     v.group("engine", engine, "how requests run beside each other");
   }
@@ -48,6 +53,8 @@ ApiOptions api_options(const ServeOptions& o) {
   api.model = name_of(o);
   if (!o.api_key_file.empty()) api.api_keys = read_api_keys(o.api_key_file);
   api.cors = o.cors;
+  api.thinking_budget = o.thinking_budget;
+  api.repetition_guard = o.repetition_guard;
   api.reasoning_format = o.reasoning_format;
   api.seed = static_cast<std::uint64_t>(o.seed >= 0 ? o.seed : std::chrono::nanoseconds(now).count());
   api.loopback = o.http.host == "127.0.0.1" || o.http.host == "::1" || o.http.host == "localhost";

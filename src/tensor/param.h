@@ -10,7 +10,8 @@ namespace hadal {
 struct Param {
   std::string name;
   bool is_vector = false;  // one dimension on disk (norm gains, biases); `value` then has one row
-  View value;              // in the model's compute dtype
+  View value;              // in the model's compute dtype, or E4M3 codes with `scales`
+  Mat<float> scales = {};  // [ceil(rows / 128), ceil(cols / 128)] of E4M3 codes: value = code * scale
   View grad;               // f32 (f64 when value is); empty when the model was built for inference
   bool trainable = true;   // false: the router's e_score_correction_bias, moved by train/balance
 };

@@ -25,9 +25,15 @@ void clear(View v) {
 
 }  // namespace
 
-Optimizer::Optimizer(Model& model, const OptimizerOptions& options) : model_(model), options_(options) {
+TrainedParams params_of(Model& model) {
+  return {.visit = [&model](const ParamVisitor& v) { model.visit_params(v); },
+          .changed = [&model](Exec& ex) { model.refresh(ex); }};
+}
+
+Optimizer::Optimizer(TrainedParams params, const OptimizerOptions& options)
+    : params_(std::move(params)), options_(options) {
   std::vector<Param> run;
-  model.visit_params([&](const Param& p) {
+  params_.visit([&](const Param& p) {
     if (!p.trainable) return;
     HADAL_CHECK(!p.grad.empty(), "optimizer: ", p.name, " has no gradient; the model was built for inference");
     HADAL_CHECK(p.value.contiguous() && p.grad.contiguous(), "optimizer: ", p.name, " is not contiguous");
@@ -46,7 +52,7 @@ void Optimizer::add_run(std::span<const Param> params) {
   if (params.empty()) return;
   index_t count = 0;
   for (const Param& p : params) count += p.value.count();
-  const DType wide = model_.precision().wide(), moments = wide == DType::kF64 ? wide : parse_dtype(options_.moments);
+  const DType wide = params[0].grad.dtype, moments = wide == DType::kF64 ? wide : parse_dtype(options_.moments);
   const auto allocate = [&](DType dtype) { return storage_.emplace_back(dtype, 1, count).view(); };
   Run run;
   run.value = row_from(params[0].value, count), run.grad = row_from(params[0].grad, count);
@@ -83,7 +89,7 @@ void Optimizer::step(Exec& ex, double lr, double norm, std::int64_t step) {
     kernels::adamw_step(ex, split ? run.rest : run.value, split ? run.value : View{}, run.grad, run.first_moment,
                         run.second_moment, config, /*zero_grad=*/true);
   }
-  model_.refresh(ex);
+  params_.changed(ex);
 }
 
 void Optimizer::zero_grad(Exec& ex) {
@@ -95,7 +101,7 @@ void Optimizer::reset_moments() {
   for (const Run& run : runs_) clear(run.first_moment), clear(run.second_moment);
 }
 
-void Optimizer::copy_from_model() {
+void Optimizer::take_masters() {
   for (const Run& run : runs_)
     if (!run.rest.empty()) clear(run.rest);
 }

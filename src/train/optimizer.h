@@ -21,11 +21,20 @@ struct OptimizerOptions {
   }
 };
 
-/// AdamW over every trainable parameter of a model (DeepSeek-V3 report 3.3.1, 4.2): f32 masters, moments in bf16 or
-/// f32. Beside weights in bf16 only the bits that these lack are kept (split_f32); both together are the master.
+/// What an optimizer moves: trainable parameters, and what has to follow them after each change.
+struct TrainedParams {
+  std::function<void(const ParamVisitor&)> visit;
+  std::function<void(Exec&)> changed;
+};
+/// All of a model; its derived weights follow.
+TrainedParams params_of(Model& model);
+
+/// AdamW over parameters, usually all trainable ones of a model (DeepSeek-V3 report 3.3.1, 4.2): f32 masters, moments
+/// in bf16 or f32. Beside weights in bf16 only the bits that these lack are kept (split_f32); both together are the
+/// master.
 class Optimizer {
  public:
-  Optimizer(Model& model, const OptimizerOptions& options);
+  Optimizer(TrainedParams params, const OptimizerOptions& options);
 
   /// The norm of all gradients together; NaN or inf when any is not finite.
   double grad_norm(Exec& ex) const;
@@ -35,8 +44,10 @@ class Optimizer {
   /// Forgets the moments (a new phase, or RL after SFT).
   void reset_moments();
 
-  /// Makes the model's weights the masters; after loading weights without optimizer state.
-  void copy_from_model();
+  /// Makes the parameters as they are the masters; after loading weights without optimizer state.
+  void take_masters();
+  /// After the parameters were changed from outside.
+  void changed(Exec& ex) const { params_.changed(ex); }
 
   struct State {
     Param param;
@@ -56,7 +67,7 @@ class Optimizer {
   };
   void add_run(std::span<const Param> params);
 
-  Model& model_;
+  TrainedParams params_;
   OptimizerOptions options_;
   std::vector<State> states_;
   std::vector<Run> runs_;

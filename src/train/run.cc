@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <deque>
 #include <numbers>
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/utf8.h"
@@ -13,9 +11,8 @@
 #include "kernels/roofline.h"
 #include "nn/generate.h"
 #include "nn/weights.h"
-#include "train/event_file.h"
-#include "train/manifest.h"
 #include "train/report.h"
+#include "train/run_folder.h"
 #include "train/stop_signal.h"
 
 namespace hadal {
@@ -38,8 +35,6 @@ class Run {
         total_(plan_run(options.trainer.batch, options.trainer.seq_length, options.steps, options.tokens)),
         train_(source(Split::kTrain)),
         validation_(source(Split::kValidation)) {
-    for (int layer = 0; layer < in_.config.num_hidden_layers + in_.config.num_nextn_predict_layers; ++layer)
-      if (in_.config.is_moe_layer(layer)) moe_layers_.push_back(layer);
     token_bytes_ = in_.tokenizer->text_bytes_per_token();
     token_bytes_.resize(static_cast<std::size_t>(in_.config.vocab_size), 0);
   }
@@ -54,8 +49,6 @@ class Run {
   void one_step();
   void log_batch(const StepReport& report);
   std::string note() const;
-  void roll_back(const std::string& reason);
-  void save();
   void run_validation();
   void run_samples();
   RunManifest manifest() const;
@@ -70,10 +63,7 @@ class Run {
   RunPosition total_;
   std::unique_ptr<BatchSource> train_, validation_;
   std::vector<int> token_bytes_;
-  std::vector<int> moe_layers_;  // numbers, MTP ones last
-  std::optional<CheckpointDir> checkpoints_;
-  std::optional<JsonLog> metrics_, samples_, experts_, evals_, verdicts_;
-  std::optional<EventFile> events_;
+  std::optional<RunFolder> run_folder_;
   RunResult result_;
   double tokens_per_second_ = 0;
   double roof_ = 0, flops_per_token_ = 0;  // of this machine; of this model
@@ -104,38 +94,21 @@ RunManifest Run::manifest() const {
 }
 
 void Run::begin() {
-  const fs::path checkpoints = folder_ / "checkpoints";
-  const std::optional<Checkpoint> latest = latest_checkpoint(checkpoints);
-  std::optional<std::int64_t> step;
-  if (resume_ && latest) {
-    trainer_.load(latest->path);
-    step = latest->step;
-    resume_manifest(folder_, manifest(), *step);
-    log_info("resumed at step ", *step, " from ", latest->path.string());
-  } else {
-    HADAL_CHECK(resume_ || !fs::exists(folder_ / "manifest.json"), folder_.string(),
-                " holds a run already; --resume continues it");
-    fs::create_directories(folder_);
-    if (in_.weights.empty()) {
-      model_.init(seed());
-      model_.refresh(exec_);
-    } else {
-      load_weights(model_, exec_, in_.weights);
-    }
-    trainer_.optimizer().copy_from_model();
-    write_manifest(folder_, manifest());
-    if (resume_) log_info("no checkpoint yet: starting from step 0");
-  }
-  checkpoints_.emplace(checkpoints, o_.checkpoints);
+  run_folder_.emplace(exec_, trainer_,
+                      RunFolderOptions{.folder = folder_,
+                                       .resume = resume_,
+                                       .manifest = manifest(),
+                                       .checkpoints = o_.checkpoints,
+                                       .checkpoint_dtype = o_.checkpoint_dtype,
+                                       .tokenizer = in_.tokenizer},
+                      [&] {
+                        if (!in_.weights.empty()) return load_weights(model_, exec_, in_.weights);
+                        model_.init(seed());
+                        model_.refresh(exec_);
+                      });
   roof_ =
       kernels::measure_roof(exec_, o_.trainer.precision == "f32" ? kernels::RoofKind::kF32 : kernels::RoofKind::kBF16);
   flops_per_token_ = training_flops_per_token(in_.config, o_.trainer.seq_length);
-  metrics_.emplace(folder_ / "metrics.jsonl", step);
-  samples_.emplace(folder_ / "samples.jsonl", step);
-  experts_.emplace(folder_ / "experts.jsonl", step);
-  evals_.emplace(folder_ / "eval.jsonl", step);
-  verdicts_.emplace(folder_ / "guard.jsonl", step);
-  events_.emplace(folder_ / "tensorboard", step);
 }
 
 void Run::one_step() {
@@ -146,25 +119,10 @@ void Run::one_step() {
     log_batch(report);
     log_warning("step ", m.step, ": ", report.reason, ": ", verdict_name(report.verdict));
   }
-  metrics_->write(to_json(m));
-  events_->scalar("loss/total", m.step, m.loss);
-  events_->scalar("loss/main", m.step, m.main_loss);
-  if (in_.config.num_nextn_predict_layers > 0) events_->scalar("loss/mtp", m.step, m.mtp_loss);
-  events_->scalar("train/lr", m.step, m.lr);
-  events_->scalar("train/grad_norm", m.step, m.grad_norm);
-  events_->scalar("train/tokens_per_second", m.step, m.tokens_per_second);
-  if (!report.expert_load.empty()) {
-    events_->scalar("experts/max_violation", m.step, m.max_violation);
-    const std::int64_t every = std::max<std::int64_t>(total_.step / 50, 1);
-    if (m.step % every == 0 || trainer_.done()) {
-      JsonArray load, layers(moe_layers_.begin(), moe_layers_.end());
-      for (const std::vector<double>& layer : report.expert_load) load.push_back(JsonArray(layer.begin(), layer.end()));
-      experts_->write({{"step", m.step}, {"layers", layers}, {"load", load}});
-    }
-  }
+  run_folder_->log_step(report);
   result_.loss = m.main_loss;
   tokens_per_second_ = m.tokens_per_second;
-  if (report.verdict == Verdict::kRollBack) roll_back(report.reason);
+  if (report.verdict == Verdict::kRollBack) run_folder_->roll_back(report.reason);
 }
 
 /// The batch of a step that stood out, whole, so that its text can be looked at.
@@ -177,12 +135,12 @@ void Run::log_batch(const StepReport& report) {
     ids.push_back(JsonArray(sequence.begin(), sequence.end()));
     text.push_back(Json(replace_ill_formed(in_.tokenizer->decode(sequence))));
   }
-  verdicts_->write({{"step", report.metrics.step},
-                    {"verdict", verdict_name(report.verdict)},
-                    {"reason", report.reason},
-                    {"first_sequence", report.first_sequence},
-                    {"ids", ids},
-                    {"text", text}});
+  run_folder_->log("guard").write({{"step", report.metrics.step},
+                                   {"verdict", verdict_name(report.verdict)},
+                                   {"reason", report.reason},
+                                   {"first_sequence", report.first_sequence},
+                                   {"ids", ids},
+                                   {"text", text}});
 }
 
 /// What the progress line says of the last step.
@@ -192,48 +150,18 @@ std::string Run::note() const {
                      100 * share);
 }
 
-void Run::roll_back(const std::string& reason) {
-  const std::optional<Checkpoint> latest = latest_checkpoint(folder_ / "checkpoints");
-  if (!latest) {  // the weights are still whole: what was skipped never reached them
-    log_warning("step ", trainer_.position().step, ": ", reason,
-                ", and there is no checkpoint to go back to; going on");
-    return;
-  }
-  log_warning("going back to the weights of step ", latest->step, "; the stream goes on");
-  trainer_.load(latest->path, /*keep_place=*/true);
-}
-
-void Run::save() {
-  const std::int64_t bytes = trainer_.state_bytes() + model_.num_parameters() * 4;
-  result_.model = checkpoints_->write(trainer_.position().step, bytes, [&](const fs::path& folder) {
-    ModelConfig config = in_.config;
-    const DType dtype = parse_dtype(o_.checkpoint_dtype);
-    config.torch_dtype = dtype == DType::kF32 ? "float32" : dtype == DType::kF16 ? "float16" : "bfloat16";
-    // Wider than the weights are: from the masters.
-    std::deque<Tensor> masters;
-    const auto master = [&](const Param& p) -> ConstView {
-      if (dtype == p.value.dtype) return p.value;
-      return trainer_.optimizer().master_of(exec_, p, masters.emplace_back());
-    };
-    write_safetensors_folder(folder, weights_to_write(model_, dtype, master));
-    write_file_atomically(folder / "config.json", model_config_json(config));
-    write_tokenizer_files(folder, in_.tokenizer->files());
-    trainer_.save(folder);
-  });
-}
-
 void Run::run_validation() {
   if (!validation_) return;
   const std::int64_t step = trainer_.position().step;
   const Validation v = validate(trainer_.context(), model_, *validation_, o_.validation.sequences, 8, token_bytes_);
   result_.validation_loss = v.loss, result_.bits_per_byte = v.bits_per_byte;
-  evals_->write({{"step", step},
-                 {"loss", v.loss},
-                 {"bits_per_byte", v.bits_per_byte},
-                 {"bits_per_byte_by_position",
-                  JsonArray(v.bits_per_byte_by_position.begin(), v.bits_per_byte_by_position.end())}});
-  events_->scalar("validation/loss", step, v.loss);
-  events_->scalar("validation/bits_per_byte", step, v.bits_per_byte);
+  run_folder_->log("eval").write({{"step", step},
+                                  {"loss", v.loss},
+                                  {"bits_per_byte", v.bits_per_byte},
+                                  {"bits_per_byte_by_position",
+                                   JsonArray(v.bits_per_byte_by_position.begin(), v.bits_per_byte_by_position.end())}});
+  run_folder_->events().scalar("validation/loss", step, v.loss);
+  run_folder_->events().scalar("validation/bits_per_byte", step, v.bits_per_byte);
   log_info("step ", step, ": validation loss ", fmt::format("{:.4f}", v.loss), ", ",
            fmt::format("{:.4f}", v.bits_per_byte), " bits per byte");
 }
@@ -247,8 +175,8 @@ void Run::run_samples() {
     const std::vector<int> tokens = generate(trainer_.context(), model_, prompt, std::min(o_.samples.max_tokens, room),
                                              {o_.samples.temperature, o_.samples.top_p, seed() + i});
     const std::string text = replace_ill_formed(in_.tokenizer->decode(tokens, /*skip_special=*/true));
-    samples_->write({{"step", step}, {"prompt", o_.samples.prompts[i]}, {"text", text}});
-    events_->text("samples", step, o_.samples.prompts[i] + text);
+    run_folder_->log("samples").write({{"step", step}, {"prompt", o_.samples.prompts[i]}, {"text", text}});
+    run_folder_->events().text("samples", step, o_.samples.prompts[i] + text);
     log_info("sample: ", o_.samples.prompts[i], "|", text);
   }
 }
@@ -257,15 +185,12 @@ RunResult Run::go() {
   begin();
   const StopSignal stop;
   Progress progress(in_.verb, total_.step, "step", trainer_.position().step);
-  const auto due = [&](std::int64_t every) {
-    return every > 0 && trainer_.position().step % every == 0 && !trainer_.done();
-  };
   while (!trainer_.done() && !StopSignal::requested()) {
     one_step();
     progress.update(trainer_.position().step, note());
-    if (due(o_.validation.every)) run_validation();
-    if (due(o_.samples.every)) run_samples();
-    if (due(o_.checkpoints.every)) save();
+    if (run_folder_->due(o_.validation.every)) run_validation();
+    if (run_folder_->due(o_.samples.every)) run_samples();
+    if (run_folder_->due(o_.checkpoints.every)) result_.model = run_folder_->save();
   }
   progress.finish();
   result_.finished = trainer_.done();
@@ -275,7 +200,7 @@ RunResult Run::go() {
   } else {
     log_info("stopped at step ", trainer_.position().step, "; --resume continues");
   }
-  save();
+  result_.model = run_folder_->save();
   write_report(folder_);
   return result_;
 }

@@ -25,13 +25,14 @@ void add_loads(std::vector<std::vector<double>>& sum, const std::vector<std::vec
 
 }  // namespace
 
-Trainer::Trainer(Exec& exec, Model& model, const TrainerOptions& options, RunPosition total)
+Trainer::Trainer(Exec& exec, Model& model, const TrainerOptions& options, RunPosition total, Lora* lora)
     : exec_(exec),
       model_(model),
+      lora_(lora),
       options_(options),
       total_(total),
       lr_(options.lr, total),
-      optimizer_(model, options.optimizer),
+      optimizer_(lora != nullptr ? lora->params() : params_of(model), options.optimizer),
       guard_(options.guard),
       ctx_{exec,
            saved_,
@@ -68,29 +69,37 @@ LossPolicy Trainer::loss_policy(std::int64_t num_targets, std::size_t num_micro)
 }
 
 StepReport Trainer::step(const BatchFn& batches) {
-  const auto start = std::chrono::steady_clock::now();
   const std::int64_t sequences = batch_sequences(options_.batch, position_.tokens, total_.tokens),
                      micro = micro_size(sequences);
   std::vector<Batch> micro_batches;
-  std::int64_t num_targets = 0, num_tokens = 0;
-  for (std::int64_t first = 0; first < sequences; first += micro) {
+  for (std::int64_t first = 0; first < sequences; first += micro)
     micro_batches.push_back(batches(sequences_ + first, std::min(micro, sequences - first)));
-    num_targets += count_targets(micro_batches.back());
-    num_tokens += static_cast<std::int64_t>(micro_batches.back().ids.size());
+  return step(micro_batches, sequences);
+}
+
+StepReport Trainer::step(std::span<const Batch> micro_batches, std::int64_t sequences, const LossFn& losses) {
+  const auto start = std::chrono::steady_clock::now();
+  std::int64_t num_targets = 0, num_tokens = 0;
+  for (const Batch& batch : micro_batches) {
+    num_targets += count_targets(batch);
+    num_tokens += static_cast<std::int64_t>(batch.ids.size());
   }
 
   StepReport report;
   report.first_sequence = sequences_, report.num_sequences = sequences;
   StepMetrics& m = report.metrics;
   const LossPolicy policy = loss_policy(num_targets, micro_batches.size());
-  for (const Batch& batch : micro_batches) {
-    const LossReport losses = model_.train_micro_batch(ctx_, batch, policy);
-    m.main_loss += losses.main * policy.loss_scale;
-    for (std::size_t k = 0; k < losses.mtp.size(); ++k)
-      m.mtp_loss += losses.mtp[k] * policy.loss_scale * policy.mtp_weight[k];
-    m.balance_loss += losses.balance * policy.balance.loss_scale;
-    add_loads(report.expert_load, losses.expert_load);
+  for (std::size_t i = 0; i < micro_batches.size(); ++i) {
+    std::unique_ptr<HeadLoss> loss = losses ? losses(i) : nullptr;
+    if (loss == nullptr) loss = std::make_unique<CrossEntropyLoss>(policy.loss_scale);
+    const LossReport micro = model_.train_micro_batch(ctx_, micro_batches[i], policy, *loss);
+    m.main_loss += micro.main;
+    for (std::size_t k = 0; k < micro.mtp.size(); ++k)
+      m.mtp_loss += micro.mtp[k] * policy.loss_scale * policy.mtp_weight[k];
+    m.balance_loss += micro.balance * policy.balance.loss_scale;
+    add_loads(report.expert_load, micro.expert_load);
   }
+  if (lora_ != nullptr) lora_->take_gradients(exec_);
   m.loss = m.main_loss + m.mtp_loss + m.balance_loss;
   m.grad_norm = optimizer_.grad_norm(exec_);
   m.lr = lr_.at(position_);

@@ -6,6 +6,7 @@
 #include "train/balance.h"
 #include "train/ema.h"
 #include "train/guard.h"
+#include "train/lora.h"
 #include "train/metrics.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
@@ -75,6 +76,10 @@ struct TrainerOptions {
 /// Sequences [first, first + count) of the training stream, as one batch of tokens.
 using BatchFn = std::function<Batch(std::int64_t first, std::int64_t count)>;
 
+/// The loss of each micro-batch of a step, in the order of the batches. What they return adds up to the step's main
+/// loss.
+using LossFn = std::function<std::unique_ptr<HeadLoss>(std::size_t micro_batch)>;
+
 struct StepReport {
   StepMetrics metrics;
   Verdict verdict = Verdict::kOk;
@@ -87,12 +92,17 @@ struct StepReport {
 /// optimizer, and the state that save() writes, so a resumed run continues bit for bit.
 class Trainer {
  public:
-  Trainer(Exec& exec, Model& model, const TrainerOptions& options, RunPosition total);
+  /// lora: train these adapters instead of the weights; must outlive the trainer.
+  Trainer(Exec& exec, Model& model, const TrainerOptions& options, RunPosition total, Lora* lora = nullptr);
 
   /// One optimizer step on the next batch of the stream.
   StepReport step(const BatchFn& batches);
+  /// One optimizer step on the gradient of all micro-batches together, which are `sequences` of the stream. Without
+  /// `losses`: the cross-entropy, a mean over all targets of the step.
+  StepReport step(std::span<const Batch> micro_batches, std::int64_t sequences, const LossFn& losses = {});
 
   RunPosition position() const { return position_; }
+  RunPosition total() const { return total_; }
   bool done() const { return position_.step >= total_.step; }
   std::int64_t sequences() const { return sequences_; }
 
@@ -115,6 +125,7 @@ class Trainer {
 
   Exec& exec_;
   Model& model_;
+  Lora* lora_;
   TrainerOptions options_;
   RunPosition total_, position_;
   std::int64_t sequences_ = 0, updates_ = 0;

@@ -56,7 +56,7 @@ void Trainer::load(const std::filesystem::path& folder, bool keep_place) {
   HADAL_CHECK(used == file.tensors().size(), folder.string(), ": trainer_state.safetensors holds ",
               file.tensors().size(), " tensors, ", used, " of them have a place (did ema_decay change?)");
   if (ema_) ema_->mark_loaded();
-  model_.refresh(exec_);
+  optimizer_.changed(exec_);
   optimizer_.zero_grad(exec_);
 
   const std::filesystem::path path = folder / "trainer_state.json";

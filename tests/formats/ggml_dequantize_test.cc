@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/random.h"
+#include "formats/ggml_quantize.h"
 #include "tensor/dtype.h"
 
 namespace hadal {
@@ -113,11 +115,63 @@ TEST(GgmlDequantize, EightBitsThereAndBack) {
   std::vector<float> x(64), y(64);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = std::sin(static_cast<float>(i)) * (i < 32 ? 1.0F : 100.0F);
   std::vector<std::byte> bytes(68);
-  ggml_quantize_q8_0(bytes.data(), x.data(), 64);
+  ggml_quantize(bytes.data(), GgmlType::kQ8_0, x.data(), 64);
   ggml_dequantize(y.data(), GgmlType::kQ8_0, bytes.data(), 64);
   for (std::size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(y[i], x[i], (i < 32 ? 1.0F : 100.0F) / 127 * 0.51F);
   EXPECT_FALSE(can_dequantize(GgmlType::kIQ2_XS));
   EXPECT_THROW(ggml_dequantize(y.data(), GgmlType::kQ4_0, bytes.data(), 31), Error);
+}
+
+// Root mean square error of normal values over their own, and what the plain scale max |x| / largest code gives.
+TEST(GgmlQuantize, ErrorsAreSmallAndScalesAreSearchedFor) {
+  std::vector<float> x(256 * 32), y(x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = 0.02F * static_cast<float>(random_normal(5, Stream::kTest, i));
+  struct Case {
+    GgmlType type;
+    double least, most;
+  };
+  for (const Case c : {Case{GgmlType::kQ8_0, 0.004, 0.0065},
+                       {GgmlType::kQ6_K, 0.012, 0.018},
+                       {GgmlType::kQ5_K, 0.025, 0.036},
+                       {GgmlType::kQ4_K, 0.05, 0.073},
+                       {GgmlType::kQ4_0, 0.07, 0.09}}) {
+    std::vector<std::byte> bytes(static_cast<std::size_t>(ggml_bytes(c.type, std::ssize(x))));
+    ggml_quantize(bytes.data(), c.type, x.data(), std::ssize(x));
+    ggml_dequantize(y.data(), c.type, bytes.data(), std::ssize(x));
+    double error = 0, norm = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) error += std::pow(y[i] - x[i], 2), norm += std::pow(x[i], 2);
+    EXPECT_GT(std::sqrt(error / norm), c.least) << ggml_type_info(c.type).name;
+    EXPECT_LT(std::sqrt(error / norm), c.most) << ggml_type_info(c.type).name;
+  }
+}
+
+TEST(GgmlQuantize, StrangeBlocks) {
+  for (const GgmlType type : {GgmlType::kQ8_0, GgmlType::kQ4_0, GgmlType::kQ4_K, GgmlType::kQ5_K, GgmlType::kQ6_K}) {
+    std::vector<std::byte> bytes(static_cast<std::size_t>(ggml_bytes(type, 256)));
+    const auto back = [&](const std::vector<float>& x) {
+      std::vector<float> y(256);
+      ggml_quantize(bytes.data(), type, x.data(), 256);
+      ggml_dequantize(y.data(), type, bytes.data(), 256);
+      return y;
+    };
+    EXPECT_EQ(back(std::vector<float>(256, 0.0F)), std::vector<float>(256, 0.0F));
+    for (const float c : {3.0F, -3.0F, 1e-9F}) {
+      for (const float v : back(std::vector<float>(256, c))) EXPECT_NEAR(v, c, std::fabs(c) * 0.02F + 1e-8F);
+    }
+    std::vector<float> one(256, 0.0F);
+    one[77] = -2;
+    const std::vector<float> y = back(one);
+    EXPECT_NEAR(y[77], -2, 0.02F);
+    for (std::size_t i = 0; i < 256; ++i) {
+      if (i == 77) continue;
+      EXPECT_NEAR(y[i], 0, 0.15F) << i;
+    }
+    std::vector<float> bad(256, 1.0F);
+    bad[3] = NAN, bad[200] = INFINITY;
+    back(bad);  // any values, but no undefined behaviour
+    EXPECT_THROW(ggml_quantize(bytes.data(), type, one.data(), 31), Error);
+  }
+  EXPECT_FALSE(can_quantize(GgmlType::kIQ2_XS));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "infer/chat_prompt.h"
 #include "infer/loaded_model.h"
+#include "support/byte_tokenizer.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 
@@ -47,6 +48,28 @@ TEST_F(Chat, TheConversationGrows) {
   EXPECT_EQ(messages[0].at("content"), "Be kind.");
   EXPECT_EQ(messages[2].at("content"), Json(first.content));
   EXPECT_EQ(messages[3].at("content"), "two");
+}
+
+TEST_F(Chat, ATurnIsReadAgainAsItWasWritten) {
+  const auto prompt = [&](const std::string& answer, const OwnAnswers& own) {
+    const JsonArray messages = {JsonObject{{"role", "system"}, {"content", "s"}},
+                                JsonObject{{"role", "user"}, {"content", answer}},
+                                JsonObject{{"role", "assistant"}, {"content", answer}}};
+    return chat_prompt(*template_, *loaded_->tokenizer(), messages, std::nullopt, nullptr, own).ids;
+  };
+  // The name of a control token in a text is letters; what the model generated may have been the token.
+  const std::vector<int> read = prompt("o<eos>", {}), kept = prompt("o<eos>", {{2, {'o', kByteEos}}});
+  EXPECT_EQ(std::ranges::count(read, kByteEos), 0);
+  EXPECT_EQ(std::ranges::count(kept, kByteEos), 1);
+  EXPECT_EQ(kept.size() + 4, read.size());
+  EXPECT_EQ(prompt("oh", {{2, {'o', kByteEos}}}), prompt("oh", {})) << "the text is not that of the ids";
+  EXPECT_EQ(prompt("o<eos>", {{1, {'o', kByteEos}}}), read) << "only what the assistant said";
+}
+
+TEST_F(Chat, ThinkingAndCirclesHaveBounds) {
+  EXPECT_EQ(session_->command("/set thinking_budget 5"), "thinking-budget is 5");
+  EXPECT_EQ(session_->command("/set repetition_guard 0"), "repetition-guard is 0");
+  EXPECT_FALSE(say("one").usage.thinking_cut) << "it never thought";
 }
 
 TEST_F(Chat, CommandsChangeWhatComes) {

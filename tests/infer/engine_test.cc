@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "nn/generate.h"
+#include "support/byte_tokenizer.h"
 
 namespace hadal {
 namespace {
@@ -33,6 +34,13 @@ ModelConfig small_qwen3() {
   c.num_attention_heads = 4, c.num_key_value_heads = 2, c.head_dim = 8, c.max_position_embeddings = 512;
   c.tie_word_embeddings = true, c.initializer_range = 0.5;
   c.eos_token_ids = {60};
+  return c;
+}
+
+/// With an MTP layer. A small vocabulary: its random guesses come true now and then.
+ModelConfig small_mtp(bool mla = true) {
+  ModelConfig c = mla ? small_v3() : small_qwen3();
+  c.num_nextn_predict_layers = 1, c.vocab_size = 11, c.eos_token_ids = {10};
   return c;
 }
 
@@ -77,16 +85,16 @@ struct Fixture {
   }
 };
 
-std::vector<int> prompt_of(std::uint64_t seed, int length) {
+std::vector<int> prompt_of(std::uint64_t seed, int length, std::uint64_t num_ids = 60) {
   std::vector<int> ids;
   for (int i = 0; i < length; ++i)
-    ids.push_back(static_cast<int>(random_below(seed, Stream::kTest, static_cast<std::uint64_t>(i), 60)));
+    ids.push_back(static_cast<int>(random_below(seed, Stream::kTest, static_cast<std::uint64_t>(i), num_ids)));
   return ids;
 }
 
-Request request_of(std::uint64_t seed, int length, int max_tokens = 12) {
+Request request_of(std::uint64_t seed, int length, int max_tokens = 12, std::uint64_t num_ids = 60) {
   Request r;
-  r.prompt = prompt_of(seed, length);
+  r.prompt = prompt_of(seed, length, num_ids);
   r.sampling.temperature = seed % 2 == 0 ? 0 : 0.8;
   r.sampling.top_p = 0.95, r.sampling.seed = seed;
   r.stop.max_tokens = max_tokens;
@@ -201,6 +209,157 @@ TEST(Engine, SpeculationChangesNoBit) {
   EXPECT_GT(drafted, accepted) << "nothing was ever guessed wrong: the case tests little";
 }
 
+TEST(Engine, DraftsOfTheMtpLayerChangeNoBit) {
+  for (const char* recipe : {"f32", "bf16"}) {
+    Fixture f(small_mtp(), recipe);
+    std::vector<Request> requests;
+    for (std::uint64_t i = 0; i < 6; ++i) {
+      Request r = request_of(i, 1 + 32 * static_cast<int>(i), 100, 10);
+      r.sampling.temperature = i % 2 == 0 ? 0 : 0.7;
+      r.sampling.repetition_penalty = i == 3 ? 1.2 : 1;
+      r.stop.ignore_eos = i % 3 != 2;
+      r.n = i == 4 ? 2 : 1;
+      requests.push_back(r);
+    }
+    requests[5].speculate = false;
+    Engine plain(f.ctx, f.model, nullptr, {.max_batch = 4});
+    const auto want = run(plain, requests);
+    for (const EngineOptions& options :
+         {EngineOptions{.max_batch = 4, .speculation = "mtp", .draft_tokens = 1},
+          {.max_batch = 2, .prefill_chunk = 7, .speculation = "mtp", .draft_tokens = 3},
+          {.max_batch = 3, .prefill_chunk = 50, .cache_tokens = 480, .speculation = "mtp", .draft_tokens = 2},
+          {.max_batch = 8, .speculation = "auto", .draft_tokens = 2}}) {
+      Engine engine(f.ctx, f.model, nullptr, options);
+      const auto got = run(engine, requests);
+      ASSERT_EQ(want.size(), got.size());
+      for (const auto& [key, outcome] : want)
+        EXPECT_TRUE(outcome == got.at(key)) << recipe << " request " << key.first << " drafts " << options.draft_tokens;
+      EXPECT_EQ(got.at({6, 0}).usage.drafted_tokens, 0) << "it asked for none";
+      const EngineStats stats = engine.stats();
+      EXPECT_GT(stats.accepted_tokens, 0);
+      EXPECT_GT(stats.drafted_tokens, stats.accepted_tokens) << "nothing was ever guessed wrong";
+    }
+  }
+  Fixture without(small_v3());
+  EXPECT_THROW(Engine(without.ctx, without.model, nullptr, {.speculation = "mtp"}), Error);
+}
+
+/// What one draft a step would come to for a greedy answer, by the MTP layer over the whole sequence without a cache.
+std::pair<int, int> drafts_by_hand(Fixture& f, const std::vector<int>& prompt, const std::vector<int>& answer) {
+  std::vector<int> ids = prompt;
+  ids.insert(ids.end(), answer.begin(), answer.end());
+  const auto length = std::ssize(ids);
+  const ArenaScope scope(f.ctx.scratch);
+  const View states = f.ctx.temp(length, f.model.config().hidden_size),
+             logits = f.ctx.temp_wide(length - 1, f.model.config().vocab_size);
+  f.model.forward(f.ctx, states, ids);
+  f.model.mtp_logits(f.ctx, logits, states, ids);
+  int drafted = 0, accepted = 0;
+  for (std::size_t at = prompt.size() + 1; at < ids.size(); ++at) {  // the place of the next token
+    if (at + 1 == ids.size()) break;                                 // nothing may follow it
+    const auto row = logits.slice_rows(static_cast<index_t>(at) - 2, 1).flat<float>();
+    const auto guess = static_cast<int>(std::max_element(row.begin(), row.end()) - row.begin());
+    ++drafted;
+    if (guess == ids[at]) ++accepted, ++at;
+  }
+  return {drafted, accepted};
+}
+
+TEST(Engine, TheMtpLayerReadsWhatWasSaidBefore) {
+  int accepted = 0;
+  for (const bool mla : {true, false}) {
+    Fixture f(small_mtp(mla));
+    Engine engine(f.ctx, f.model, nullptr,
+                  {.max_batch = 3, .prefill_chunk = 31, .speculation = "mtp", .draft_tokens = 1});
+    std::vector<Request> requests;
+    for (const int length : {1, 2, 60, 96, 97, 200}) {
+      Request r = request_of(4, length, 61, 10);
+      r.stop.ignore_eos = true;
+      requests.push_back(r);
+    }
+    for (int round = 0; round < 2; ++round) {  // the second one finds the beginnings in the cache
+      const auto got = run(engine, requests);
+      for (const auto& [key, outcome] : got) {
+        const auto [drafted, right] = drafts_by_hand(f, requests[(key.first - 1) % 6].prompt, outcome.tokens);
+        // Where prompts that begin alike share a page, its last entry knows only one of the tokens that follow.
+        if (round == 1 && requests[(key.first - 1) % 6].prompt.size() > 96) continue;
+        EXPECT_EQ(outcome.usage.drafted_tokens, drafted) << "mla " << mla << " request " << key.first;
+        EXPECT_EQ(outcome.usage.accepted_tokens, right) << "mla " << mla << " request " << key.first;
+        accepted += right;
+      }
+    }
+  }
+  EXPECT_GT(accepted, 50);
+}
+
+TEST(Engine, WhoLosesItsPagesGivesTheSameAnswer) {
+  for (const ModelConfig& config : {small_mtp(), small_qwen3()}) {
+    const auto num_ids = static_cast<std::uint64_t>(config.vocab_size - 1);
+    std::vector<Request> requests;
+    for (std::uint64_t i = 0; i < 6; ++i) {
+      Request r = request_of(i, 50 + 20 * static_cast<int>(i), 220, num_ids);
+      r.stop.ignore_eos = true;
+      r.prompt_logprobs = i == 1;
+      r.n = i == 2 ? 2 : 1;
+      r.priority = i == 5 ? 1 : 0;
+      requests.push_back(r);
+    }
+    Fixture f(config, "bf16");
+    Engine large(f.ctx, f.model, nullptr, {.max_batch = 8});
+    const auto want = run(large, requests);
+    EXPECT_EQ(large.stats().preempted, 0);
+    for (const char* speculation : {"off", "ngram", "auto"}) {
+      Engine small(f.ctx, f.model, nullptr,
+                   {.max_batch = 8, .prefill_chunk = 40, .cache_tokens = 1056, .speculation = speculation});
+      const auto got = run(small, requests);
+      ASSERT_EQ(got.size(), want.size());
+      for (const auto& [key, outcome] : want)
+        EXPECT_TRUE(outcome == got.at(key)) << speculation << " request " << key.first << " choice " << key.second;
+      EXPECT_GT(small.stats().preempted, 0);
+      EXPECT_EQ(small.stats().waiting, 0);
+    }
+  }
+}
+
+TEST(Engine, ManyMayStartThatCouldNotAllEndAtOnce) {
+  Fixture f(small_v3());
+  Engine engine(f.ctx, f.model, nullptr, {.max_batch = 4, .cache_tokens = 576});
+  Collector collector;
+  for (std::uint64_t i = 0; i < 4; ++i) {
+    Request r = request_of(2 * i, 10, 400);  // each may come to need five of the six pages
+    r.stop.texts = {}, r.stop.ids = {};
+    r.sink = collector.sink();
+    engine.submit(r);
+  }
+  engine.step();
+  EXPECT_EQ(engine.stats().running, 3) << "a page each, and one more for each that runs";
+  while (engine.step()) {
+  }
+  EXPECT_EQ(collector.outcomes.size(), 4U);
+  EXPECT_EQ(engine.stats().cache_tokens_used, 0);
+}
+
+TEST(Engine, APromptThatGoesOnFromAnAnswerReusesIt) {
+  for (const bool mla : {false, true}) {
+    Fixture f(mla ? small_v3() : small_qwen3(), "bf16");
+    Engine fresh(f.ctx, f.model, nullptr, {.prefix_cache = false}), plain(f.ctx, f.model, nullptr, {}),
+        reusing(f.ctx, f.model, nullptr, {.reuse_answers = true});
+    Request first = request_of(4, 100, 200);
+    first.stop.ignore_eos = true;
+    Request second = first;
+    const std::vector<int> answer = run(plain, {first}).begin()->second.tokens;
+    second.prompt.insert(second.prompt.end(), answer.begin(), answer.end());
+    second.prompt.push_back(7);
+    run(reusing, {first});
+    const Outcome want = run(fresh, {second}).begin()->second, got = run(plain, {second}).begin()->second,
+                  reused = run(reusing, {second}).begin()->second;
+    EXPECT_TRUE(got == want);
+    EXPECT_EQ(got.usage.cached_tokens, mla ? 96 : 288) << "only prompts, where decoding rounds differently";
+    EXPECT_EQ(reused.usage.cached_tokens, 288);
+    EXPECT_TRUE(mla || reused == want);
+  }
+}
+
 TEST(Engine, SeveralAnswersShareAPrompt) {
   Fixture f(small_v3());
   Engine engine(f.ctx, f.model, nullptr, {});
@@ -284,6 +443,76 @@ TEST(Engine, RefusesWhatItCouldNeverAnswer) {
   while (engine.step()) {
   }
   EXPECT_EQ(engine.stats().finished, 2);
+}
+
+/// A model of bytes whose tokenizer has <think> and </think>.
+struct ByteFixture : Fixture {
+  Tokenizer tokenizer{byte_tokenizer_files()};
+  ByteFixture() : Fixture(config_of_bytes()) {}
+  static ModelConfig config_of_bytes() {
+    ModelConfig c = small_qwen3();
+    c.vocab_size = 264, c.eos_token_ids = {kByteEos};
+    return c;
+  }
+  /// Never ends by itself, nor its thinking.
+  Request request(double temperature) {
+    Request r;
+    r.prompt = {kByteBos, 'h', 'i', kByteThink};
+    r.sampling.temperature = temperature, r.sampling.seed = 5;
+    r.sampling.logit_bias = {{kByteThinkEnd, -INFINITY}, {kByteThink, -INFINITY}};
+    r.stop = {.max_tokens = 120, .ignore_eos = true};
+    r.logprobs = 0;
+    return r;
+  }
+};
+
+TEST(Engine, EndsThinkingAtItsBudget) {
+  ByteFixture f;
+  for (const char* speculation : {"off", "ngram"})
+    for (const int budget : {0, 1, 40}) {
+      Engine engine(f.ctx, f.model, &f.tokenizer, {.speculation = speculation});
+      Request r = f.request(0.9);
+      const Outcome free_run = run(engine, {r}).begin()->second;
+      EXPECT_EQ(free_run.usage.thinking_tokens, 0) << "nobody watched";
+      r.thinking = ThinkingParams{.inside = true, .budget = budget, .end = "\n</think>\n\n"};
+      const Outcome bound = run(engine, {r}).begin()->second;
+      const auto cut = static_cast<std::ptrdiff_t>(budget);
+      EXPECT_TRUE(std::equal(bound.tokens.begin(), bound.tokens.begin() + cut, free_run.tokens.begin()));
+      const std::vector<int> end(bound.tokens.begin() + cut, bound.tokens.begin() + cut + 4);
+      EXPECT_EQ(end, (std::vector<int>{'\n', kByteThinkEnd, '\n', '\n'}));
+      EXPECT_EQ(bound.tokens.size(), 120U);
+      EXPECT_TRUE(bound.usage.thinking_cut);
+      EXPECT_EQ(bound.usage.thinking_tokens, budget + 1) << "with the line break before the tag";
+      for (const float logprob : bound.logprobs) EXPECT_LE(logprob, 0);
+      r.thinking->budget = 1000;
+      EXPECT_EQ(run(engine, {r}).begin()->second.tokens, free_run.tokens);
+    }
+  Engine engine(f.ctx, f.model, &f.tokenizer, {}), without(f.ctx, f.model, nullptr, {});
+  Request r = f.request(0);
+  r.thinking = ThinkingParams{.end = ""};
+  EXPECT_THROW(engine.submit(r), Error);
+  r.thinking = ThinkingParams{};
+  EXPECT_THROW(without.submit(r), Error);
+}
+
+TEST(Engine, EndsWhatGoesRoundInCircles) {
+  ByteFixture f;
+  Engine engine(f.ctx, f.model, &f.tokenizer, {});
+  Request r = f.request(0);
+  r.sampling.logit_bias['x'] = 1000;  // "xxxx..."
+  r.stop.max_tokens = 400;
+  EXPECT_EQ(run(engine, {r}).begin()->second.finish, FinishReason::kLength);
+  r.stop.repetition_guard = 50;
+  const Outcome answer = run(engine, {r}).begin()->second;
+  EXPECT_EQ(answer.finish, FinishReason::kRepetition);
+  EXPECT_EQ(answer.tokens.size(), 50U);
+  r.thinking = ThinkingParams{.inside = true};
+  const Outcome thought = run(engine, {r}).begin()->second;  // first the thinking ends, then the answer
+  EXPECT_EQ(thought.finish, FinishReason::kRepetition);
+  EXPECT_TRUE(thought.usage.thinking_cut);
+  EXPECT_EQ(thought.tokens.size(), 50U + 4 + 50);
+  r.stop.repetition_guard = -1;
+  EXPECT_THROW(engine.submit(r), Error);
 }
 
 TEST(Engine, CancelEndsOneRequestAndNoOther) {

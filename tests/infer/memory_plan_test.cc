@@ -51,6 +51,34 @@ TEST(MemoryPlan, CountsEveryWeight) {
   EXPECT_THAT(plan.table(), HasSubstr("routed experts"));
 }
 
+TEST(MemoryPlan, KnowsFormsByClassAndCodes) {
+  Planner planner;
+  const auto form = [](const MemoryPlan& plan, const std::string& what) {
+    for (const MemoryPlan::Weights& w : plan.weights)
+      if (w.what == what) return w.form;
+    return std::string();
+  };
+  const MemoryPlan mixed = planner.plan({.weights = "int8,experts=int4,head=bf16"});
+  EXPECT_EQ(form(mixed, "routed experts"), "i4");
+  EXPECT_EQ(form(mixed, "attention"), "i8");
+  EXPECT_EQ(form(mixed, "output head"), "bf16");
+  EXPECT_EQ(form(planner.plan({.weights = "as-stored"}), "attention"), "bf16");
+  planner.config.fp8 = Fp8Config{};
+  const MemoryPlan stored = planner.plan({.weights = "as-stored"});
+  EXPECT_EQ(form(stored, "attention"), "e4m3");
+  EXPECT_EQ(form(stored, "routed experts"), "e4m3");
+  EXPECT_EQ(form(stored, "output head"), "bf16");
+  EXPECT_EQ(form(stored, "embedding"), "bf16");
+}
+
+TEST(MemoryPlan, CountsTheCodedCache) {
+  Planner planner;
+  planner.config.kv_lora_rank = 512;  // with a scale for each 128 values
+  const MemoryPlan plain = planner.plan({}, {.cache_tokens = 960}),
+                   coded = planner.plan({}, {.cache_tokens = 960, .cache = "fp8"});
+  EXPECT_LT(coded.cache_bytes, plain.cache_bytes * 2 / 3);
+}
+
 TEST(MemoryPlan, TheCacheTakesWhatIsLeft) {
   Planner planner;
   const MemoryPlan all = planner.plan({});

@@ -136,14 +136,14 @@ TEST(Gemm, ReferenceByHand) {
   EXPECT_EQ(dw, (std::vector<double>{90, 86, 82, 156, 173, 190}));
 }
 
-TEST(IntGemm, IsTheSumOfTheCodes) {
+TEST(PackedGemm, IsTheSumOfTheCodes) {
   ThreadPool pool(2), one(1);
   Exec ref(pool, Isa::kReference);
-  for (const DType as : {DType::kI8, DType::kI4})
+  for (const DType as : {DType::kI8, DType::kI4, DType::kE4M3})
     for (const DType dtype : {DType::kF32, DType::kBF16})
       for (const DType result : {DType::kF32, DType::kBF16})
         for (const index_t out : {1, 31, 64, 97})
-          for (const index_t in : {1, 32, 33, 100, 192}) {
+          for (const index_t in : {1, 32, 33, 100, 192, 257}) {
             Case c{.out = out, .in = in, .offsets = {0, 3, 3, 16}, .operand = dtype, .result = result};
             c.write = out % 2 == 0 ? Write::kAdd : Write::kAssign;
             SCOPED_TRACE(describe(c) + " as " + std::string(dtype_name(as)));
@@ -175,13 +175,13 @@ TEST(IntGemm, IsTheSumOfTheCodes) {
           }
 }
 
-TEST(IntGemm, CodesAreCloseToTheWeights) {
+TEST(PackedGemm, CodesAreCloseToTheWeights) {
   ThreadPool pool(2);
   Exec ex(pool);
   const Case c{.out = 96, .in = 640, .offsets = {0, 20}};
   Operands exact(c);
   grouped_gemm_nt(ex, exact.out.view, exact.a.view, exact.b.view, c.offsets);
-  for (const auto& [as, most] : {std::pair{DType::kI8, 0.01}, {DType::kI4, 0.08}}) {
+  for (const auto& [as, most] : {std::pair{DType::kI8, 0.01}, {DType::kE4M3, 0.04}, {DType::kI4, 0.08}}) {
     Operands rounded(c);
     kernels::packed_gemm_nt(ex, rounded.out.view, rounded.a.view, kernels::pack_weights(ex, rounded.b.view, 1, as),
                             c.offsets);
@@ -193,6 +193,47 @@ TEST(IntGemm, CodesAreCloseToTheWeights) {
       }
     EXPECT_LT(std::sqrt(difference / norm), most) << dtype_name(as);
     EXPECT_GT(difference, 0);
+  }
+}
+
+// All codes but NaN, with a scale for each row, in every place of a tile.
+TEST(PackedGemm, Fp8CodesAreWidenedExactly) {
+  ThreadPool pool(2);
+  constexpr index_t kRows = 130, kCols = 254;
+  Tensor codes(DType::kE4M3, kRows, kCols), scales(DType::kF32, kRows, 2), unit(DType::kF32, 1, kCols);
+  for (index_t r = 0; r < kRows; ++r) {
+    scales.view().as<float>()(r, 0) = std::exp2(static_cast<float>(r % 7));
+    scales.view().as<float>()(r, 1) = -0.37F;
+    for (index_t c = 0; c < kCols; ++c) {
+      const index_t code = (r + c) % 254;
+      codes.view().as<e4m3>()(r, c).bits = static_cast<std::uint8_t>(code < 127 ? code : code + 1);
+    }
+  }
+  for (const Isa isa : {Isa::kReference, Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
+    if (isa > best_isa()) continue;
+    Exec ex(pool, isa);
+    kernels::PackedWeights packed{.dtype = DType::kE4M3,
+                                  .num_matrices = 1,
+                                  .rows = kRows,
+                                  .cols = kCols,
+                                  .table = &ex.kernels,
+                                  .matrices = {},
+                                  .data = Storage(kernels::packed_bytes(ex, DType::kE4M3, kRows, kCols))};
+    packed.matrices = {packed.data.data()};
+    kernels::pack_fp8_matrix(ex, packed.data.data(), {codes.view(), scales.view().as<float>()});
+    for (index_t c = 0; c < kCols; c += 1 + c % 5) {
+      std::fill_n(unit.view().as<float>().data, kCols, 0.0F);
+      unit.view().as<float>()(0, c) = 1;
+      Tensor narrow(DType::kBF16, 1, kCols), y(DType::kF32, 1, kRows);
+      narrow.view().as<bf16>()(0, c) = to_bf16(1);
+      for (const ConstView x : {ConstView(unit.view()), ConstView(narrow.view())}) {
+        kernels::packed_gemm_nt(ex, y.view(), x, packed, std::vector<index_t>{0, 1});
+        for (index_t r = 0; r < kRows; ++r)
+          ASSERT_EQ(y.view().as<float>()(0, r),
+                    to_f32(codes.view().as<e4m3>()(r, c)) * scales.view().as<float>()(r, c / 128))
+              << isa_name(isa) << " " << dtype_name(x.dtype) << " at " << r << ", " << c;
+      }
+    }
   }
 }
 

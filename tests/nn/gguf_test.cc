@@ -23,6 +23,19 @@ View logits_of(Bench& bench, Model& model, const std::vector<int>& ids) {
   return logits;
 }
 
+GgufTypes all_of(GgmlType type) {
+  return [type](const Param&) { return type; };
+}
+
+double distance(ConstView a, ConstView b) {
+  double difference = 0, norm = 0;
+  for (index_t i = 0; i < a.count(); ++i) {
+    const double x = a.as<float>().data[i], y = b.as<float>().data[i];
+    difference += (x - y) * (x - y), norm += x * x;
+  }
+  return std::sqrt(difference / norm);
+}
+
 TEST(Gguf, EveryFamilyComesBackTheSame) {
   const fs::path shared = shared_dir();
   if (shared.empty()) GTEST_SKIP() << "shared fixtures are not here";
@@ -33,19 +46,21 @@ TEST(Gguf, EveryFamilyComesBackTheSame) {
     SCOPED_TRACE(entry.path().filename().string());
     Bench bench(precision_of(DType::kF32));
     Model model = load_model(bench.exec, entry.path(), bench.ctx.precision, false);
-    // What GGUF has no key for: YaRN with factors of its own.
-    if (model.config().rope_scaling.attention_factor || model.config().rope_scaling.attn_factor) continue;
-    if (model.config().rope_scaling.type == "llama3") continue;  // rope_freqs is not written yet
     ++fixtures;
     const fs::path file = dir / (entry.path().filename().string() + ".gguf");
-    write_gguf_model(file, model, nullptr, GgmlType::kF32);
-    Model again = load_model(bench.exec, file, bench.ctx.precision, false);
-    EXPECT_EQ(again.config().num_hidden_layers, model.config().num_hidden_layers);
-    const std::vector<int> ids = random_batch(model.config(), {30}, 2).ids;
-    const View want = logits_of(bench, model, ids), got = logits_of(bench, again, ids);
-    EXPECT_EQ(std::memcmp(want.data, got.data, static_cast<std::size_t>(bytes_of(want.dtype, want.count()))), 0);
+    for (const GgufMla mla : {GgufMla::kLegacy, GgufMla::kSplit}) {
+      write_gguf_model(bench.exec, file, model, nullptr, all_of(GgmlType::kF32), mla);
+      Model again = load_model(bench.exec, file, bench.ctx.precision, false);
+      EXPECT_EQ(again.config().num_hidden_layers, model.config().num_hidden_layers);
+      const std::vector<int> ids = random_batch(model.config(), {30}, 2).ids;
+      const View want = logits_of(bench, model, ids), got = logits_of(bench, again, ids);
+      if (model.config().rope_scaling.attn_factor)  // which GGUF keeps in f32
+        EXPECT_LT(distance(want, got), 1e-6);
+      else
+        EXPECT_EQ(std::memcmp(want.data, got.data, static_cast<std::size_t>(bytes_of(want.dtype, want.count()))), 0);
+    }
   }
-  EXPECT_GE(fixtures, 9);
+  EXPECT_GE(fixtures, 11);
 }
 
 TEST(Gguf, RoundsToTheTypeThatWasAsked) {
@@ -54,26 +69,28 @@ TEST(Gguf, RoundsToTheTypeThatWasAsked) {
   ModelConfig config = tiny_v3();
   config.num_nextn_predict_layers = 0;
   config.num_experts_per_tok = config.n_routed_experts;  // a choice that flips would say nothing of the weights
-  config.hidden_size = 64, config.q_lora_rank = 32, config.kv_lora_rank = 32, config.v_head_dim = 32,
-  config.intermediate_size = 64, config.moe_intermediate_size = 32;
-  config.initializer_range = 0.1;
+  config.hidden_size = 256, config.q_lora_rank = 256, config.kv_lora_rank = 256, config.v_head_dim = 64,
+  config.num_attention_heads = config.num_key_value_heads = 4, config.intermediate_size = 256,
+  config.moe_intermediate_size = 256;
+  config.num_hidden_layers = 1, config.first_k_dense_replace = 0, config.initializer_range = 0.05;
   Model model(config, bench.ctx.precision, false);
   model.init(3);
   const std::vector<int> ids = random_batch(config, {30}, 2).ids;
   const View want = logits_of(bench, model, ids);
   // Rounding is off by up to 2^-12 of a value in f16, 2^-9 in bf16, and 1/254 of the largest of 32 in Q8_0, which is
   // about five times as much as bf16 for most of them.
-  for (const auto& [type, most] : {std::pair{GgmlType::kF16, 2e-3}, {GgmlType::kBF16, 1e-2}, {GgmlType::kQ8_0, 5e-2}}) {
-    write_gguf_model(dir / "m.gguf", model, nullptr, type);
+  for (const auto& [type, most] : {std::pair{GgmlType::kF16, 2e-3},
+                                   {GgmlType::kBF16, 1e-2},
+                                   {GgmlType::kQ8_0, 5e-2},
+                                   {GgmlType::kQ6_K, 0.1},
+                                   {GgmlType::kQ5_K, 0.2},
+                                   {GgmlType::kQ4_K, 0.4},
+                                   {GgmlType::kQ4_0, 0.5}}) {
+    write_gguf_model(bench.exec, dir / "m.gguf", model, nullptr, all_of(type));
     Model again = load_model(bench.exec, dir / "m.gguf", bench.ctx.precision, false);
     const View got = logits_of(bench, again, ids);
-    double difference = 0, norm = 0;
-    for (index_t i = 0; i < want.count(); ++i) {
-      difference += std::pow(want.as<float>().data[i] - got.as<float>().data[i], 2);
-      norm += std::pow(want.as<float>().data[i], 2);
-    }
-    EXPECT_LT(std::sqrt(difference / norm), most) << ggml_type_info(type).name;
-    EXPECT_GT(difference, 0);
+    EXPECT_LT(distance(want, got), most) << ggml_type_info(type).name;
+    EXPECT_GT(distance(want, got), most / 20) << ggml_type_info(type).name;
   }
 }
 
@@ -84,7 +101,7 @@ TEST(Gguf, NamesWhatDoesNotFit) {
   config.attention_bias = false;
   Model model(config, bench.ctx.precision, false);
   model.init(3);
-  write_gguf_model(dir / "m.gguf", model, nullptr, GgmlType::kF32);
+  write_gguf_model(bench.exec, dir / "m.gguf", model, nullptr, all_of(GgmlType::kF32));
   config.num_hidden_layers = 3;
   Model deeper(config, bench.ctx.precision, false);
   try {

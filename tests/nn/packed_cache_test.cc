@@ -52,10 +52,15 @@ struct Saved {
   ModelConfig config;
   Bench bench;
   explicit Saved(const ModelConfig& c, DType compute = DType::kF32, int threads = 2)
-      : config(c), bench(precision_of(compute), threads) {
-    Model model(config, bench.ctx.precision, false);
+      : Saved(c, precision_of(compute), threads) {}
+  /// With fp8_weights the folder is an FP8 checkpoint.
+  Saved(const ModelConfig& c, Precision precision, int threads) : config(c), bench(precision, threads) {
+    Model model(config, precision_of(precision.compute), false);
     model.init(5);
     save_model(model, folder(), DType::kF32);
+    if (!precision.fp8_weights) return;
+    Model held = load_model(bench.exec, folder(), precision, false);
+    save_model(held, folder(), DType::kF32);
   }
   fs::path folder() const { return dir / "model"; }
   fs::path cache() const { return dir / "cache"; }
@@ -74,10 +79,26 @@ struct Saved {
   }
 };
 
+/// A model whose experts are streamed.
+struct Streamed {
+  Model model;
+  PackedFile file;
+  std::optional<ExpertCache> experts;
+  Streamed(Saved& saved, std::string_view weights, index_t places)
+      : model(saved.empty()),
+        file(open_packed_cache(saved.cache(), model, saved.bench.exec, saved.folder(), weights,
+                               PackRecipe::parse(weights))) {
+    experts.emplace(file, use_streamed(model, saved.bench.exec, file, PackRecipe::parse(weights)), places);
+    model.stream_experts(*experts);
+  }
+};
+
 TEST(PackedCache, PackedAsReadOrMappedGivesTheSameBits) {
   for (const ModelConfig& config : {deep_v3(), tiny_qwen3(), tiny_moe_v1()})
-    for (const auto& [compute, weights] :
-         {std::pair(DType::kF32, "f32"), {DType::kBF16, "bf16"}, {DType::kBF16, "int4-experts"}}) {
+    for (const auto& [compute, weights] : {std::pair(DType::kF32, "f32"),
+                                           {DType::kBF16, "bf16"},
+                                           {DType::kBF16, "int4-experts"},
+                                           {DType::kBF16, "fp8-weights,experts=int4"}}) {
       Saved saved(config, compute);
       const PackRecipe recipe = PackRecipe::parse(weights);
       const std::vector<float> want = saved.packed_logits(recipe);
@@ -91,6 +112,32 @@ TEST(PackedCache, PackedAsReadOrMappedGivesTheSameBits) {
         EXPECT_EQ(logits_of(saved.bench.ctx, mapped), want) << weights;
       }
     }
+}
+
+/// Shapes that end inside of a block of 128x128.
+ModelConfig ragged_v3() {
+  ModelConfig c = deep_v3();
+  c.hidden_size = 150, c.kv_lora_rank = 140, c.moe_intermediate_size = 130;
+  return c;
+}
+
+TEST(PackedCache, Fp8CheckpointsStayAsTheyAre) {
+  for (const char* weights : {"as-stored", "fp8-weights,experts=int4,head=int8"}) {
+    Saved saved(ragged_v3(), Precision{.compute = DType::kBF16, .fp8_weights = true}, 2);
+    const PackRecipe recipe = PackRecipe::parse(weights);
+    const std::vector<float> want = saved.packed_logits(recipe);
+    Model as_read = saved.empty();
+    load_packed(as_read, saved.bench.exec, saved.folder(), recipe);
+    EXPECT_EQ(logits_of(saved.bench.ctx, as_read), want) << weights;
+    for (int start = 0; start < 2; ++start) {
+      Model mapped = saved.empty();
+      PackedFile file = open_packed_cache(saved.cache(), mapped, saved.bench.exec, saved.folder(), weights, recipe);
+      use_mapped(mapped, saved.bench.exec, file, recipe);
+      EXPECT_EQ(logits_of(saved.bench.ctx, mapped), want) << weights;
+    }
+    Streamed streamed(saved, weights, 5);
+    EXPECT_EQ(logits_of(saved.bench.ctx, streamed.model), want) << weights;
+  }
 }
 
 TEST(PackedCache, IsMadeAgainWhenItIsDamagedOrFromSomethingElse) {
@@ -115,6 +162,9 @@ TEST(PackedCache, IsMadeAgainWhenItIsDamagedOrFromSomethingElse) {
   EXPECT_FALSE(reopened());
   std::ofstream(path, std::ios::binary) << "garbage";
   EXPECT_TRUE(reopened());
+  // The same form by name, but codes in place of widened weights.
+  EXPECT_NE(packed_cache_key(saved.bench.exec, saved.folder(), "bf16", {.compute = DType::kF32, .fp8_weights = true}),
+            key);
   // The same names and sizes, but newer weights.
   fs::last_write_time(saved.folder() / "model.safetensors", old);
   EXPECT_TRUE(reopened());
@@ -138,20 +188,6 @@ TEST(PackedCache, AMissingTensorIsNamedAndLeavesNoFile) {
               HasSubstr("missing model.layers.5."));
   EXPECT_TRUE(fs::is_empty(saved.cache()));
 }
-
-/// A model whose experts are streamed.
-struct Streamed {
-  Model model;
-  PackedFile file;
-  std::optional<ExpertCache> experts;
-  Streamed(Saved& saved, std::string_view weights, index_t places)
-      : model(saved.empty()),
-        file(open_packed_cache(saved.cache(), model, saved.bench.exec, saved.folder(), weights,
-                               PackRecipe::parse(weights))) {
-    experts.emplace(file, use_streamed(model, saved.bench.exec, file, PackRecipe::parse(weights)), places);
-    model.stream_experts(*experts);
-  }
-};
 
 TEST(StreamedExperts, GiveTheSameBitsWithAnyNumberOfPlaces) {
   for (const char* weights : {"bf16", "int4"})

@@ -110,6 +110,9 @@ TEST(ChatRequest, WrongFieldsAreNamed) {
       {R"(,"max_tokens":0)", "max_tokens", 400},
       {R"(,"stop_token_ids":[-1])", "stop_token_ids", 400},
       {R"(,"thinking":{"type":"maybe"})", "thinking.type", 400},
+      {R"(,"thinking":{"budget_tokens":-1})", "thinking.budget_tokens", 400},
+      {R"(,"thinking_budget":1.5)", "thinking_budget", 400},
+      {R"(,"repetition_guard":"x")", "repetition_guard", 400},
       {R"(,"tools":[{"type":"function"}])", "tools", 501},
       {R"(,"response_format":{"type":"json_object"})", "response_format", 501},
       {R"(,"audio":{})", "audio", 400},
@@ -177,6 +180,20 @@ TEST(ChatPrompt, KnowsWhetherItEndsInsideOfThinking) {
   EXPECT_TRUE(tokenizer().decode(closed.ids).ends_with("<think>\n\n</think>\n\n"));
   EXPECT_EQ(std::ranges::count(closed.ids, kByteThinkEnd), 1);
   EXPECT_TRUE(prompt_of(opens, R"(,"reasoning_effort":"high")").thinks);
+}
+
+TEST(ChatPrompt, KnowsHowThinkingEnds) {
+  EXPECT_EQ(prompt_of(std::string(kTinyTemplate) + "{{ '<think>\\n' }}", "").think_end, "\n</think>\n\n") << "as R1";
+  EXPECT_EQ(prompt_of(std::string(kTinyTemplate) + "<think>", "").think_end, "</think>") << "as V3.1";
+  EXPECT_EQ(prompt_of(kTinyTemplate, "").think_end, "\n</think>\n\n") << "the model opens it itself";
+}
+
+TEST(ChatRequest, BoundsOnThinkingAndRepetition) {
+  const ChatRequest r = chat(R"(,"thinking":{"type":"enabled","budget_tokens":7},"repetition_guard":0)");
+  EXPECT_EQ(r.thinking_budget, 7);
+  EXPECT_EQ(r.fields.repetition_guard, 0);
+  EXPECT_EQ(chat(R"(,"thinking_budget":0)").thinking_budget, 0);
+  EXPECT_FALSE(chat("").thinking_budget.has_value());
 }
 
 TEST(ChatPrompt, VariablesReachTheTemplateAndItsRefusalsTheClient) {

@@ -59,7 +59,8 @@ class ScriptedSource final : public TokenSource {
     event.finish = finish, event.error = finish == FinishReason::kError ? "the model computed NaN" : "";
     event.logprob = {event.token, -0.5F};
     event.top = {event.logprob};
-    event.usage = {.prompt_tokens = 7, .cached_tokens = 3, .completion_tokens = 2};
+    event.usage = {
+        .prompt_tokens = 7, .cached_tokens = 3, .completion_tokens = 2, .drafted_tokens = 5, .accepted_tokens = 4};
     request(id).sink(event);
   }
 
@@ -140,6 +141,9 @@ TEST_F(Server, PlainChat) {
   EXPECT_EQ(json.at("usage").at("prompt_tokens"), 7);
   EXPECT_EQ(json.at("usage").at("prompt_cache_miss_tokens"), 4);
   EXPECT_EQ(json.at("usage").at("total_tokens"), 9);
+  const Json& details = json.at("usage").at("completion_tokens_details");
+  EXPECT_EQ(details.at("accepted_prediction_tokens"), 4);
+  EXPECT_EQ(details.at("rejected_prediction_tokens"), 1);
   // The connection goes on.
   client.send("GET", "/health");
   EXPECT_EQ(client.take().body, R"({"status":"ok"})");

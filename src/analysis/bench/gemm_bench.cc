@@ -9,6 +9,7 @@
 #include "kernels/fp8.h"
 #include "kernels/gemm.h"
 #include "kernels/packed_gemm.h"
+#include "tensor/copy.h"
 
 namespace hadal {
 namespace {
@@ -79,8 +80,9 @@ void decode_row(Exec& ex, const GemmBenchOptions& o, bool packed, DType as, inde
                                        dtype_name(as), isa_name(ex.isa), ex.pool.num_threads());
   if (name.find(o.filter) == std::string::npos) return;
   const index_t bytes = 2 * k * n, copies = (index_t{192} << 20) / bytes + 1;
-  const Tensor x = random_tensor(DType::kBF16, m, k, 1), w(DType::kBF16, copies * n, k);
-  Tensor y(DType::kBF16, m, n);
+  const Tensor x = random_tensor(DType::kBF16, m, k, 1), one = random_tensor(DType::kBF16, n, k, 2);
+  Tensor w(DType::kBF16, copies * n, k), y(DType::kBF16, m, n);
+  for (index_t i = 0; i < copies; ++i) copy_rows(w.view().slice_rows(i * n, n), one.view());
   index_t copy = 0;
   std::vector<kernels::PackedWeights> packed_w;
   for (index_t i = 0; packed && i < copies; ++i)

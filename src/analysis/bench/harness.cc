@@ -6,8 +6,6 @@
 #include <chrono>
 #include <vector>
 
-#include "kernels/adamw.h"
-
 namespace hadal {
 namespace {
 
@@ -77,18 +75,8 @@ BenchRow bench_compute(Exec& ex, std::string name, double work, kernels::RoofKin
 }
 
 BenchRow bench_bandwidth(Exec& ex, std::string name, double bytes, const std::function<void()>& body) {
-  // Parts of a buffer far larger than the caches, in turn.
-  constexpr index_t kParts = 16, kFloats = index_t{1} << 21;  // 8 MiB each
-  const Tensor buffer(DType::kF32, kParts, kFloats);
-  index_t part = 0;
-  const auto probe = [&] {
-    const ConstView next = buffer.view().slice_rows(part, 1);
-    part = (part + 1) % kParts;
-    const double seconds = timed([&] {
-      if (kernels::sum_of_squares(ex, next) != 0) fail("bench: a zeroed buffer is not zero");
-    });
-    return static_cast<double>(kFloats) * 4 / seconds;
-  };
+  kernels::ReadProbe memory(ex);
+  const auto probe = [&] { return memory.measure(index_t{8} << 20); };
   BenchRow row = bench(std::move(name), bytes, probe, body);
   row.unit = "B/s";
   return row;

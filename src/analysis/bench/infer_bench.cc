@@ -23,7 +23,8 @@ struct InferBenchOptions {
   void visit(V&& v) {
     v("config", config, "config.json of a model, which gets random weights", {.placeholder = "FILE"});
     v("model", model, "or a model folder", {.placeholder = "DIR"});
-    v("weights", weights, "precision of the weights", {.choices = {"f32", "bf16", "int8", "int4", "int4-experts"}});
+    v("weights", weights, "precision of the weights",
+      {.choices = {"f32", "bf16", "fp8-weights", "int8", "int4", "int4-experts"}});
     v("threads", threads, "0: all CPUs");
     v("repeats", repeats, "the median of so many is told");
     v("json", json, "one JSON object per row");
@@ -103,7 +104,10 @@ struct Subject {
     } else {
       load_packed(model, exec, o.model, PackRecipe::parse(o.weights));
     }
-    bits_per_weight = o.weights == "f32" ? 32 : o.weights == "int8" ? 8.25 : o.weights == "bf16" ? 16 : 4.5;
+    bits_per_weight = o.weights == "f32"                                  ? 32
+                      : o.weights == "int8" || o.weights == "fp8-weights" ? 8.25
+                      : o.weights == "bf16"                               ? 16
+                                                                          : 4.5;
   }
   static ModelConfig load(const InferBenchOptions& o) {
     HADAL_CHECK(o.config.empty() != o.model.empty(), "bench: give one of --config and --model");

@@ -11,6 +11,12 @@ SftLoader::SftLoader(const SftShard& shard, std::uint64_t seed, int pad_id)
               shard.vocab_size());
 }
 
+index_t SftLoader::sequence_at(std::int64_t place) const {
+  const index_t n = shard_.num_sequences();
+  const Permutation order(static_cast<std::uint64_t>(n), seed_, static_cast<std::uint64_t>(place / n));
+  return static_cast<index_t>(order(static_cast<std::uint64_t>(place % n)));
+}
+
 Batch SftLoader::batch(std::int64_t first, std::int64_t count) const {
   HADAL_CHECK(first >= 0 && count > 0, "SFT loader: ", count, " sequences behind ", first);
   Batch batch;
@@ -27,10 +33,8 @@ Batch SftLoader::batch(std::int64_t first, std::int64_t count) const {
     }
     batch.segment_begins.push_back(static_cast<index_t>(batch.ids.size()));
   };
-  const index_t n = shard_.num_sequences();
   for (std::int64_t place = first; place < first + count; ++place) {
-    const Permutation order(static_cast<std::uint64_t>(n), seed_, static_cast<std::uint64_t>(place / n));
-    const auto [begin, end] = shard_.sequence(static_cast<index_t>(order(static_cast<std::uint64_t>(place % n))));
+    const auto [begin, end] = shard_.sequence(sequence_at(place));
     for (index_t sample = begin; sample < end; ++sample) {
       shard_.read(sample, batch.ids, trained);
       close_segment();

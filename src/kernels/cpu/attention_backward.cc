@@ -1,15 +1,17 @@
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <type_traits>
 #include <vector>
 
+#include "kernels/coded_rows.h"
 #include "kernels/cpu/intrinsics.h"
 #include "kernels/ref/declare.h"
 #include "kernels/table.h"
 
 #include "kernels/cpu/isa_begin.h"
 
-#include "kernels/cpu/vec.h"
+#include "kernels/cpu/small_floats.h"
 
 #include "kernels/cpu/attention_tiles.h"
 

@@ -1,15 +1,17 @@
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <type_traits>
 #include <vector>
 
+#include "kernels/coded_rows.h"
 #include "kernels/cpu/intrinsics.h"
 #include "kernels/ref/declare.h"
 #include "kernels/table.h"
 
 #include "kernels/cpu/isa_begin.h"
 
-#include "kernels/cpu/vec.h"
+#include "kernels/cpu/small_floats.h"
 
 #include "kernels/cpu/attention_tiles.h"
 
@@ -20,6 +22,8 @@
 #include "kernels/cpu/attention_softmax.h"
 
 #include "kernels/cpu/attention_narrow.h"
+
+#include "kernels/cpu/attention_split.h"
 
 namespace {
 
@@ -208,7 +212,10 @@ void run_task(Exec& ex, int worker, Heads out, View lse_HT, const AttentionInput
                   .dv = in.v.dim};
   std::vector<ForwardBlock> blocks(static_cast<std::size_t>(task.end - task.begin));
   float* weights = nullptr;
+  KeyBlocks<T> source{in, segment, task.key_head};
   const auto carve = [&](Carver carver) {
+    source.wide_k = reinterpret_cast<T*>(carver.take(source.k_words()));
+    source.wide_v = reinterpret_cast<T*>(carver.take(source.v_words()));
     keys.k = carver.take(kKeyBlock * keys.k_stride + kSlack);
     keys.v = carver.take(words_of<W>(kKeyBlock) * keys.v_stride + kSlack);
     weights = carver.take(words_of<W>(kKeyBlock) * kQueryLanes);
@@ -221,20 +228,15 @@ void run_task(Exec& ex, int worker, Heads out, View lse_HT, const AttentionInput
   carve(Carver(ex.scratch(worker, bytes)));
 
   const Forward<W> forward{in, segment, task.key_head, lanes, in.scale * kLog2E, weights};
-  const auto key_rows = [&](index_t first) { return key_source<T>(in, segment, task.key_head, first); };
-  const auto value_rows = [&](index_t first) { return value_source<T>(in, segment, task.key_head, first); };
   const index_t num_keys = lanes.keys_seen_by_block(task.end - 1);
-  const auto prefetch_keys = [&](index_t first) {
-    const index_t num = std::min(kKeyBlock, num_keys - first);
-    prefetch_rows(key_rows(first), num);
-    prefetch_rows(value_rows(first), num);
-  };
+  const auto prefetch_keys = [&](index_t first) { source.prefetch(first, std::min(kKeyBlock, num_keys - first)); };
   prefetch_block(in.q, segment, task.key_head, lanes, task.begin);
   prefetch_keys(0);
   for (index_t first = 0; first < num_keys; first += kKeyBlock) {
     keys.num = std::min(kKeyBlock, num_keys - first);
-    pack_rows<W>(keys.k, keys.k_stride, key_rows(first), keys.num, round_up(keys.num, kTileKeys));
-    pack_along_rows<W>(keys.v, keys.v_stride, value_rows(first), keys.num);
+    source.widen(first, keys.num);
+    pack_rows<W>(keys.k, keys.k_stride, source.keys(first), keys.num, round_up(keys.num, kTileKeys));
+    pack_along_rows<W>(keys.v, keys.v_stride, source.values(first), keys.num);
     if (first + kKeyBlock < num_keys) prefetch_keys(first + kKeyBlock);
     for (index_t block = task.begin; block < task.end; ++block) {
       const ForwardBlock& b = blocks[static_cast<std::size_t>(block - task.begin)];
@@ -252,14 +254,25 @@ void run_task(Exec& ex, int worker, Heads out, View lse_HT, const AttentionInput
   }
 }
 
+/// A single narrow task over many keys: fewer tasks than threads.
+template <class W>
+bool run_alone(Exec& ex, Heads out, View lse_HT, const AttentionInputs& in, const ForwardTask& task) {
+  constexpr index_t kLeastKeys = 2 * kKeyBlock;
+  const NarrowQueries<W> queries{in, in.segments[static_cast<std::size_t>(task.segment)], task.key_head, task.begin,
+                                 task.end - task.begin};
+  if (ex.pool.num_threads() == 1 || queries.num_keys() < kLeastKeys) return false;
+  return SplitAttention<W>(queries).run(ex, out, lse_HT);
+}
+
 template <class W>
 void run_forward(Exec& ex, Heads out, View lse_HT, const AttentionInputs& in) {
   const std::vector<ForwardTask> tasks = forward_tasks(in);
+  if (tasks.size() == 1 && tasks[0].narrow && run_alone<W>(ex, out, lse_HT, in, tasks[0])) return;
   ex.pool.parallel_for(static_cast<index_t>(tasks.size()), [&](index_t task, int worker) {
     const ForwardTask& t = tasks[static_cast<std::size_t>(task)];
     if (t.narrow)
-      run_narrow<W>(ex, worker, out, lse_HT, in, in.segments[static_cast<std::size_t>(t.segment)], t.key_head, t.begin,
-                    t.end - t.begin);
+      NarrowQueries<W>{in, in.segments[static_cast<std::size_t>(t.segment)], t.key_head, t.begin, t.end - t.begin}.run(
+          ex, worker, out, lse_HT);
     else
       run_task<W>(ex, worker, out, lse_HT, in, t);
   });

@@ -112,6 +112,88 @@ inline RowSource<T> value_source(const AttentionInputs& in, const AttentionSegme
   return {.first = in.v.at<T>(s.key_row(first), key_head), .first_stride = in.v.row_stride, .first_dim = in.v.dim};
 }
 
+/// Codes as f32.
+HADAL_INLINE Vec load_code(const std::byte* p, DType dtype) {
+  if (dtype == DType::kE4M3) return load(reinterpret_cast<const e4m3*>(p));
+  typedef std::int8_t VecC __attribute__((vector_size(kLanes)));
+  VecC codes;
+  __builtin_memcpy(&codes, p, sizeof codes);
+  return __builtin_convertvector(__builtin_convertvector(codes, VecI), Vec);
+}
+
+/// to = the columns of one head of a row of a cache in 8 bits (coded_rows.h).
+template <class T>
+inline void widen_head(T* to, const ConstHeads& from, index_t row, index_t head) {
+  const std::byte* codes = from.data + row * from.row_stride;
+  const std::byte* scales = codes + coded_scales_at(from.heads * from.dim);
+  const index_t end = (head + 1) * from.dim;
+  for (index_t begin = head * from.dim; begin < end;) {
+    const index_t next = std::min(end, (begin / kCodedGroup + 1) * kCodedGroup);
+    float scale;
+    __builtin_memcpy(&scale, scales + begin / kCodedGroup * 4, 4);
+    for (; begin + kLanes <= next; begin += kLanes, to += kLanes)
+      store(to, load_code(codes + begin, from.dtype) * scale);
+    if (begin == next) continue;
+    std::byte last[kLanes] = {};
+    __builtin_memcpy(last, codes + begin, static_cast<std::size_t>(next - begin));
+    store_first(to, load_code(last, from.dtype) * scale, next - begin);
+    to += next - begin, begin = next;
+  }
+}
+
+/// The keys and values of one segment and key head, block by block of kKeyBlock: as they lie, or where the cache holds
+/// them in 8 bits, widened into `wide`.
+template <class T>
+struct KeyBlocks {
+  const AttentionInputs& in;
+  const AttentionSegment& segment;
+  index_t key_head;
+  T *wide_k = nullptr, *wide_v = nullptr;  // [kKeyBlock][dim]
+
+  bool coded_k() const { return is_coded(in.k.dtype); }
+  bool coded_v() const { return is_coded(in.v.dtype); }
+  bool same() const { return in.k.data == in.v.data && in.k.dim == in.v.dim; }  // the latent is key and value
+  /// Words of `wide_k` and `wide_v`.
+  index_t k_words() const { return coded_k() ? kKeyBlock * in.k.dim * index_t{sizeof(T)} / 4 : 0; }
+  index_t v_words() const { return coded_v() && !same() ? kKeyBlock * in.v.dim * index_t{sizeof(T)} / 4 : 0; }
+
+  /// Call before keys(first) and values(first).
+  void widen(index_t first, index_t num) const {
+    const index_t row = segment.key_row(first);
+    for (index_t r = 0; r < num; ++r) {
+      if (coded_k()) widen_head(wide_k + r * in.k.dim, in.k, row + r, key_head);
+      if (coded_v() && !same()) widen_head(wide_v + r * in.v.dim, in.v, row + r, key_head);
+    }
+  }
+  RowSource<T> keys(index_t first) const {
+    if (!coded_k()) return key_source<T>(in, segment, key_head, first);
+    RowSource<T> from{.first = wide_k, .first_stride = in.k.dim, .first_dim = in.k.dim};
+    if (in.k_shared.empty()) return from;
+    from.second = in.k_shared.at<T>(segment.key_row(first), 0);
+    from.second_stride = in.k_shared.row_stride, from.second_dim = in.k_shared.dim;
+    return from;
+  }
+  RowSource<T> values(index_t first) const {
+    if (!coded_v()) return value_source<T>(in, segment, key_head, first);
+    return {.first = coded_k() && same() ? wide_k : wide_v, .first_stride = in.v.dim, .first_dim = in.v.dim};
+  }
+  /// Asks for the rows of a block ahead of their use.
+  void prefetch(index_t first, index_t num) const {
+    const index_t row = segment.key_row(first);
+    const auto codes = [&](const ConstHeads& h) {
+      prefetch_rows(h.data + row * h.row_stride + key_head * h.dim, num, h.row_stride, h.dim);
+    };
+    if (!coded_k())
+      prefetch_rows(keys(first), num);
+    else
+      codes(in.k);
+    if (!coded_v())
+      prefetch_rows(values(first), num);
+    else if (!same())
+      codes(in.v);
+  }
+};
+
 /// Hands out pieces of a scratch buffer, each on its own cache lines. With no buffer it only counts.
 class Carver {
  public:

@@ -15,13 +15,14 @@ static_assert(kKeyBlock % (kNarrowVecs * kLanes) == 0);
 
 /// Buffers of one task.
 struct NarrowTask {
-  float* q = nullptr;         // [queries][words of dk]
-  float* k = nullptr;         // [keys][words of dk]
-  float* k_by_key = nullptr;  // [words of dk][keys]
-  float* v = nullptr;         // [words of keys][dv]
-  float* p = nullptr;         // [queries][keys]
-  float* weights = nullptr;   // [queries][words of keys]; p itself when words are f32
-  float* out = nullptr;       // [queries][dv], not divided by sum
+  float *wide_k = nullptr, *wide_v = nullptr;  // of KeyBlocks
+  float* q = nullptr;                          // [queries][words of dk]
+  float* k = nullptr;                          // [keys][words of dk]
+  float* k_by_key = nullptr;                   // [words of dk][keys]
+  float* v = nullptr;                          // [words of keys][dv]
+  float* p = nullptr;                          // [queries][keys]
+  float* weights = nullptr;                    // [queries][words of keys]; p itself when words are f32
+  float* out = nullptr;                        // [queries][dv], not divided by sum
   index_t k_stride = 0, v_stride = 0, dk_words = 0;
   float c = 1;  // scale * log2(e)
   alignas(64) float shift[kNarrowLanes] = {}, sum[kNarrowLanes] = {};
@@ -91,10 +92,13 @@ inline float narrow_top(const NarrowTask& t, index_t row, index_t first) {
   return max_of(top);
 }
 
+/// The sum of the weights of a tile of keys.
+inline float sum_of_tile(const float* p) {
+  return ((p[0] + p[1]) + (p[2] + p[3])) + (p[4] + p[5]);
+}
 /// The sum of a query's weights, in the order of the wide kernel's tiles.
 inline float add_weights_to(float sum, const float* p, index_t num) {
-  for (index_t j = 0; j < num; j += kTileKeys)
-    sum += ((p[j] + p[j + 1]) + (p[j + 2] + p[j + 3])) + (p[j + 4] + p[j + 5]);
+  for (index_t j = 0; j < num; j += kTileKeys) sum += sum_of_tile(p + j);
   return sum;
 }
 
@@ -173,60 +177,91 @@ HADAL_INLINE void store_output(T* to, Vec v, index_t n) {
 
 /// Queries [first_query, first_query + num) of a segment and key head; num <= kNarrowLanes.
 template <class W>
-inline void run_narrow(Exec& ex, int worker, Heads out, View lse_HT, const AttentionInputs& in,
-                       const AttentionSegment& segment, index_t key_head, index_t first_query, index_t num) {
+struct NarrowQueries {
   using T = typename W::Element;
-  const QueryLanes lanes(segment, in.q.heads / in.k.heads);
-  NarrowTask t;
-  t.dk_words = words_of<W>(in.q.dim), t.k_stride = round_up(t.dk_words, 16), t.v_stride = round_up(in.v.dim, kLanes);
-  t.c = in.scale * kLog2E;
-  const auto carve = [&](Carver carver) {
-    t.q = carver.take(kNarrowLanes * t.dk_words + kSlack);
-    t.k = carver.take(kKeyBlock * t.k_stride + kSlack);
-    t.k_by_key = carver.take(t.k_stride * kKeyBlock);
-    t.v = carver.take(words_of<W>(kKeyBlock) * t.v_stride + kSlack);
-    t.p = carver.take(kNarrowLanes * kKeyBlock);
-    t.weights = W::kPair == 1 ? t.p : carver.take(kNarrowLanes * kKeyBlock / W::kPair);
-    t.out = carver.take(kNarrowLanes * t.v_stride);
-    return carver.used();
-  };
-  const index_t bytes = carve(Carver(nullptr));
-  carve(Carver(ex.scratch(worker, bytes)));
+  const AttentionInputs& in;
+  const AttentionSegment& segment;
+  index_t key_head, first_query, num;
+  QueryLanes lanes{segment, in.q.heads / in.k.heads};
 
-  const auto row_of = [&](index_t i) { return segment.q_begin + (first_query + i) / lanes.group; };
-  const auto head_of = [&](index_t i) { return key_head * lanes.group + (first_query + i) % lanes.group; };
-  for (index_t i = 0; i < num; ++i) {
-    copy_words<W>(t.q + i * t.dk_words, in.q.at<T>(row_of(i), head_of(i)), in.q.dim);
-    t.seen[i] = lanes.keys_seen(first_query + i);
+  index_t row(index_t i) const { return segment.q_begin + (first_query + i) / lanes.group; }
+  index_t head(index_t i) const { return key_head * lanes.group + (first_query + i) % lanes.group; }
+  index_t num_keys() const { return lanes.keys_seen(first_query + num - 1); }
+  index_t v_stride() const { return round_up(in.v.dim, kLanes); }
+
+  KeyBlocks<T> blocks(const NarrowTask& t) const {
+    return {in, segment, key_head, reinterpret_cast<T*>(t.wide_k), reinterpret_cast<T*>(t.wide_v)};
   }
-  const auto key_rows = [&](index_t block) { return key_source<T>(in, segment, key_head, block); };
-  const auto value_rows = [&](index_t block) { return value_source<T>(in, segment, key_head, block); };
-  const index_t num_keys = t.seen[num - 1];
-  for (index_t first = 0; first < num_keys; first += kKeyBlock) {
-    const index_t keys = std::min(kKeyBlock, num_keys - first);
-    pack_rows<W>(t.k, t.k_stride, key_rows(first), keys, kKeyBlock);
-    transpose_keys(t.k_by_key, t.k, t.k_stride, t.dk_words);
-    pack_along_rows<W>(t.v, t.v_stride, value_rows(first), keys);
-    if (const index_t next = first + kKeyBlock; next < num_keys) {
-      prefetch_rows(key_rows(next), std::min(kKeyBlock, num_keys - next));
-      prefetch_rows(value_rows(next), std::min(kKeyBlock, num_keys - next));
+
+  /// Buffers in the worker's scratch, with the queries.
+  NarrowTask begin(Exec& ex, int worker) const {
+    NarrowTask t;
+    t.dk_words = words_of<W>(in.q.dim), t.k_stride = round_up(t.dk_words, 16), t.v_stride = v_stride();
+    t.c = in.scale * kLog2E;
+    const auto carve = [&](Carver carver) {
+      t.wide_k = carver.take(blocks(t).k_words());
+      t.wide_v = carver.take(blocks(t).v_words());
+      t.q = carver.take(kNarrowLanes * t.dk_words + kSlack);
+      t.k = carver.take(kKeyBlock * t.k_stride + kSlack);
+      t.k_by_key = carver.take(t.k_stride * kKeyBlock);
+      t.v = carver.take(words_of<W>(kKeyBlock) * t.v_stride + kSlack);
+      t.p = carver.take(kNarrowLanes * kKeyBlock);
+      t.weights = W::kPair == 1 ? t.p : carver.take(kNarrowLanes * kKeyBlock / W::kPair);
+      t.out = carver.take(kNarrowLanes * t.v_stride);
+      return carver.used();
+    };
+    const index_t bytes = carve(Carver(nullptr));
+    carve(Carver(ex.scratch(worker, bytes)));
+    for (index_t i = 0; i < num; ++i) {
+      copy_words<W>(t.q + i * t.dk_words, in.q.at<T>(row(i), head(i)), in.q.dim);
+      t.seen[i] = lanes.keys_seen(first_query + i);
     }
-    index_t row = 0;
-    for (; row + kNarrowRows <= num; row += kNarrowRows) narrow_add_keys<W, kNarrowRows>(t, row, first, keys);
-    for (; row < num; ++row) narrow_add_keys<W, 1>(t, row, first, keys);
+    return t;
+  }
+
+  /// Packs the block of keys that starts at key `first`, and asks for the next one. Returns the number of its keys.
+  index_t pack_keys(const NarrowTask& t, index_t first, index_t end) const {
+    const KeyBlocks<T> from = blocks(t);
+    const index_t keys = std::min(kKeyBlock, end - first);
+    from.widen(first, keys);
+    pack_rows<W>(t.k, t.k_stride, from.keys(first), keys, kKeyBlock);
+    transpose_keys(t.k_by_key, t.k, t.k_stride, t.dk_words);
+    pack_along_rows<W>(t.v, t.v_stride, from.values(first), keys);
+    if (const index_t next = first + kKeyBlock; next < end) from.prefetch(next, std::min(kKeyBlock, end - next));
+    return keys;
+  }
+
+  /// t.out (=|+=) weights . v of the packed block.
+  void add_products(const NarrowTask& t, index_t keys, bool add) const {
     weights_to_words<W>(t, num);
-    for (row = 0; row + kNarrowRows <= num; row += kNarrowRows)
-      narrow_products<W, kNarrowRows>(t, row, words_of<W>(keys), first > 0);
-    for (; row < num; ++row) narrow_products<W, 1>(t, row, words_of<W>(keys), first > 0);
+    index_t i = 0;
+    for (; i + kNarrowRows <= num; i += kNarrowRows) narrow_products<W, kNarrowRows>(t, i, words_of<W>(keys), add);
+    for (; i < num; ++i) narrow_products<W, 1>(t, i, words_of<W>(keys), add);
   }
-  alignas(64) float log_sum[kNarrowLanes];
-  for (int v = 0; v < kNarrowLanes; v += kLanes) store(log_sum + v, log2_of(load(t.sum + v)));
-  for (index_t i = 0; i < num; ++i) {
-    const Vec factor = splat(1.0F / t.sum[i]);
+
+  /// The result of query i from its sums.
+  void finish(Heads out, View lse_HT, index_t i, const float* products, float sum, float shift) const {
+    const Vec factor = splat(1.0F / sum);
     for (index_t u = 0; u < in.v.dim; u += kLanes)
-      store_output(out.at<T>(row_of(i), head_of(i)) + u, load(t.out + i * t.v_stride + u) * factor, in.v.dim - u);
-    if (!lse_HT.empty()) lse_HT.as<float>()(head_of(i), row_of(i)) = (t.shift[i] + log_sum[i]) * (1.0F / kLog2E);
+      store_output(out.at<T>(row(i), head(i)) + u, load(products + u) * factor, in.v.dim - u);
+    if (lse_HT.empty()) return;
+    alignas(64) float log_sum[kLanes];
+    store(log_sum, log2_of(splat(sum)));
+    lse_HT.as<float>()(head(i), row(i)) = (shift + log_sum[0]) * (1.0F / kLog2E);
   }
-}
+
+  void run(Exec& ex, int worker, Heads out, View lse_HT) const {
+    NarrowTask t = begin(ex, worker);
+    const index_t end = num_keys();
+    for (index_t first = 0; first < end; first += kKeyBlock) {
+      const index_t keys = pack_keys(t, first, end);
+      index_t i = 0;
+      for (; i + kNarrowRows <= num; i += kNarrowRows) narrow_add_keys<W, kNarrowRows>(t, i, first, keys);
+      for (; i < num; ++i) narrow_add_keys<W, 1>(t, i, first, keys);
+      add_products(t, keys, first > 0);
+    }
+    for (index_t i = 0; i < num; ++i) finish(out, lse_HT, i, t.out + i * t.v_stride, t.sum[i], t.shift[i]);
+  }
+};
 
 #endif  // HADAL_KERNELS_CPU_ATTENTION_NARROW_H_

@@ -3,7 +3,6 @@
 #endif
 
 #include <cmath>
-#include <limits>
 
 #include "kernels/ref/declare.h"
 #include "kernels/table.h"
@@ -12,19 +11,6 @@
 #include "kernels/cpu/rows.h"
 
 namespace {
-
-template <class X>
-float largest(const X* logits, index_t n) {
-  Vec top[4];
-  for (Vec& v : top) v = splat(-std::numeric_limits<float>::infinity());
-  index_t i = 0;
-  for (; i + 4 * kLanes <= n; i += 4 * kLanes)
-    for (int k = 0; k < 4; ++k) top[k] = max(load(logits + i + k * kLanes), top[k]);
-  for (; i + kLanes <= n; i += kLanes) top[0] = max(load(logits + i), top[0]);
-  float best = max_of(max(max(top[0], top[1]), max(top[2], top[3])));
-  for (; i < n; ++i) best = value(logits[i]) > best ? value(logits[i]) : best;
-  return best;
-}
 
 /// The first index that holds `v`; 0 when there is none (NaN).
 template <class X>

@@ -16,10 +16,13 @@
 
 #include "kernels/cpu/gemm_driver.h"
 
-// In int_gemm.cc.
+// In int_gemm.cc and fp8_weight_gemm.cc.
 index_t packed_int_bytes(DType as, index_t rows, index_t cols);
+index_t packed_fp8_bytes(index_t rows, index_t cols);
 void pack_int_matrix(Exec& ex, std::byte* to, ConstView w, DType as);
 void packed_int_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w, std::span<const index_t> offsets,
+                        Write write);
+void packed_fp8_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w, std::span<const index_t> offsets,
                         Write write);
 
 namespace {
@@ -57,6 +60,7 @@ void multiply_packed(Exec& ex, View y, Mat<const T> x, const PackedWeights& w, s
 
 index_t packed_bytes(DType as, index_t rows, index_t cols) {
   if (is_int(as)) return packed_int_bytes(as, rows, cols);
+  if (as == DType::kE4M3) return packed_fp8_bytes(rows, cols);
   const index_t padded = divide_up(rows, kLanes) * kLanes;
   return as == DType::kF32 ? packed_offset<float>(padded, cols, 0, 0) : packed_offset<bf16>(padded, cols, 0, 0);
 }
@@ -67,6 +71,7 @@ void pack_matrix(Exec& ex, std::byte* to, ConstView w, DType as) {
 void packed_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w, std::span<const index_t> offsets,
                     Write write) {
   if (is_int(w.dtype)) return packed_int_gemm_nt(ex, y_SF, x_SD, w, offsets, write);
+  if (w.dtype == DType::kE4M3) return packed_fp8_gemm_nt(ex, y_SF, x_SD, w, offsets, write);
   if (w.dtype == DType::kF32)
     multiply_packed(ex, y_SF, x_SD.as<float>(), w, offsets, write);
   else

@@ -58,7 +58,12 @@ class Driver {
       words = std::max(words, std::min(words_of<T>(g.k), kBlockWords));
     }
     prepare_left(groups);
-    const std::vector<Task> tasks = plan_tasks(shapes, out_.cols, words, ex_.pool.num_threads());
+    const int threads = ex_.pool.num_threads();
+    const bool packed = !groups.empty() && is_packed(groups.front());
+    const std::vector<Task> tasks =
+        packed && streams_weights(shapes)
+            ? plan_streams(shapes, out_.cols, words_of<T>(groups.front().k) * kPanel * 4, threads, kPanel)
+            : plan_tasks(shapes, out_.cols, words, threads);
     ex_.pool.parallel_for(static_cast<index_t>(tasks.size()), [&](index_t i, int worker) {
       const Task& task = tasks[static_cast<std::size_t>(i)];
       run_task(groups[static_cast<std::size_t>(task.group)], task, worker);

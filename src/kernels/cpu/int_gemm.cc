@@ -113,7 +113,10 @@ void multiply_int(Exec& ex, View y, ConstView x, const PackedWeights& w, std::sp
 
   std::vector<GroupShape> shapes;
   for (std::size_t e = 0; e + 1 < offsets.size(); ++e) shapes.push_back({offsets[e + 1] - offsets[e], w.cols});
-  const std::vector<Task> tasks = plan_tasks(shapes, w.rows, w.cols / 4, ex.pool.num_threads(), kIntPanel);
+  const int threads = ex.pool.num_threads();
+  const std::vector<Task> tasks = streams_weights(shapes)
+                                      ? plan_streams(shapes, w.rows, panel_bytes<kDType>(w.cols), threads, kIntPanel)
+                                      : plan_tasks(shapes, w.rows, w.cols / 4, threads, kIntPanel);
   const IntRows all{codes, scales, sums, groups, F::kGroup};
   ex.pool.parallel_for(std::ssize(tasks), [&](index_t i, int) {
     const Task& task = tasks[static_cast<std::size_t>(i)];

@@ -136,4 +136,18 @@ HADAL_INLINE const T* row_of(ConstView v, index_t r) {
   return reinterpret_cast<const T*>(v.data) + r * v.stride;
 }
 
+/// The largest of n > 0 values.
+template <class X>
+float largest(const X* values, index_t n) {
+  Vec top[4];
+  for (Vec& v : top) v = splat(-__builtin_inff());
+  index_t i = 0;
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes)
+    for (int k = 0; k < 4; ++k) top[k] = max(load(values + i + k * kLanes), top[k]);
+  for (; i + kLanes <= n; i += kLanes) top[0] = max(load(values + i), top[0]);
+  float best = max_of(max(max(top[0], top[1]), max(top[2], top[3])));
+  for (; i < n; ++i) best = value(values[i]) > best ? value(values[i]) : best;
+  return best;
+}
+
 #endif  // HADAL_KERNELS_CPU_ROWS_H_

@@ -10,6 +10,7 @@ decltype(kernels::grouped_gemm_nn) grouped_gemm_nn;
 decltype(kernels::grouped_gemm_tn) grouped_gemm_tn;
 index_t packed_bytes(DType as, index_t rows, index_t cols);
 void pack_matrix(Exec& ex, std::byte* to, ConstView w, DType as);
+decltype(kernels::pack_fp8_matrix) pack_fp8_matrix;
 decltype(kernels::packed_gemm_nt) packed_gemm_nt;
 decltype(kernels::fp8_quantize_rows) fp8_quantize_rows;
 decltype(kernels::fp8_quantize_columns) fp8_quantize_columns;
@@ -31,6 +32,8 @@ decltype(kernels::dispatch_gather_backward) dispatch_gather_backward;
 decltype(kernels::combine) combine;
 decltype(kernels::combine_backward) combine_backward;
 decltype(kernels::cross_entropy) cross_entropy;
+decltype(kernels::entropy) entropy;
+decltype(kernels::log_prob_backward) log_prob_backward;
 decltype(kernels::adamw_step) adamw_step;
 decltype(kernels::sum_of_squares) sum_of_squares;
 decltype(kernels::ema_update) ema_update;
@@ -52,6 +55,7 @@ const KernelTable kTable = {
     .grouped_gemm_tn = grouped_gemm_tn,
     .packed_bytes = packed_bytes,
     .pack_matrix = pack_matrix,
+    .pack_fp8_matrix = pack_fp8_matrix,
     .packed_gemm_nt = packed_gemm_nt,
     .fp8_quantize_rows = fp8_quantize_rows,
     .fp8_quantize_columns = fp8_quantize_columns,
@@ -73,6 +77,8 @@ const KernelTable kTable = {
     .combine = combine,
     .combine_backward = combine_backward,
     .cross_entropy = cross_entropy,
+    .entropy = entropy,
+    .log_prob_backward = log_prob_backward,
     .adamw_step = adamw_step,
     .sum_of_squares = sum_of_squares,
     .ema_update = ema_update,

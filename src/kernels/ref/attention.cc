@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
+#include "kernels/coded_rows.h"
 #include "kernels/ref/declare.h"
 
 namespace hadal::kernels::ref {
@@ -27,6 +29,27 @@ void assign(bf16& to, double v) {
   to = to_bf16(static_cast<float>(v));
 }
 
+/// Value d of a head, also of a row in 8 bits (coded_rows.h), there rounded to T.
+template <class T>
+double element(const ConstHeads& from, index_t row, index_t head, index_t d) {
+  if constexpr (!std::is_same_v<T, double>) {
+    if (is_coded(from.dtype)) {
+      const std::byte* codes = from.data + row * from.row_stride;
+      const index_t at = head * from.dim + d;
+      float scale;
+      std::memcpy(&scale, codes + coded_scales_at(from.heads * from.dim) + at / kCodedGroup * 4, 4);
+      const auto bits = static_cast<std::uint8_t>(codes[at]);
+      const float v =
+          (from.dtype == DType::kE4M3 ? to_f32(e4m3{bits}) : static_cast<float>(static_cast<std::int8_t>(bits))) *
+          scale;
+      T rounded;
+      assign(rounded, static_cast<double>(v));
+      return value(rounded);
+    }
+  }
+  return value(from.at<T>(row, head)[d]);
+}
+
 /// One query row of one head and the keys that it sees. Sums are in f64 for every dtype.
 template <class T>
 struct Row {
@@ -40,9 +63,9 @@ struct Row {
   index_t k_row(index_t j) const { return segment.key_row(j); }
   index_t k_head() const { return head * in.k.heads / in.q.heads; }
   index_t own_dim() const { return in.q.dim - (in.k_shared.empty() ? 0 : in.k_shared.dim); }
-  const T* key_part(index_t j, index_t d) const {
+  double key_part(index_t j, index_t d) const {
     const index_t row = k_row(j);
-    return d < own_dim() ? in.k.at<T>(row, k_head()) + d : in.k_shared.at<T>(row, 0) + (d - own_dim());
+    return d < own_dim() ? element<T>(in.k, row, k_head(), d) : element<T>(in.k_shared, row, 0, d - own_dim());
   }
 
   std::vector<double> scores() const {
@@ -50,7 +73,7 @@ struct Row {
     const T* q = in.q.at<T>(q_row, head);
     for (index_t j = 0; j < k_num; ++j) {
       double sum = 0;
-      for (index_t d = 0; d < in.q.dim; ++d) sum += value(q[d]) * value(*key_part(j, d));
+      for (index_t d = 0; d < in.q.dim; ++d) sum += value(q[d]) * key_part(j, d);
       s[static_cast<std::size_t>(j)] = sum * in.scale;
     }
     return s;
@@ -72,7 +95,7 @@ void forward(Heads out, View lse_HT, const AttentionInputs& in) {
         for (index_t u = 0; u < in.v.dim; ++u) {
           double sum = 0;
           for (index_t j = 0; j < row.k_num; ++j)
-            sum += p[static_cast<std::size_t>(j)] * value(in.v.at<T>(row.k_row(j), row.k_head())[u]);
+            sum += p[static_cast<std::size_t>(j)] * element<T>(in.v, row.k_row(j), row.k_head(), u);
           assign(y[u], sum / norm);
         }
       }
@@ -118,7 +141,7 @@ void backward(const AttentionGrads& grads, ConstHeads dout, ConstHeads out, Cons
           }
           const double ds = p * (dp - delta) * in.scale;
           for (index_t d = 0; d < dim; ++d) {
-            dq[size(d)] += ds * value(*row.key_part(j, d));
+            dq[size(d)] += ds * row.key_part(j, d);
             if (d < row.own_dim())
               dk[size((j * heads_k + row.k_head()) * dim + d)] += ds * value(q[d]);
             else

@@ -84,6 +84,28 @@ void pack_int(const IntMatrix& to, ConstView w, DType as) {
     }
 }
 
+/// One matrix: codes [rows][cols], then scales [rows][tiles].
+struct Fp8Matrix {
+  View codes;
+  Mat<float> scales;
+  Fp8Matrix(const std::byte* data, index_t rows, index_t cols) {
+    auto* begin = const_cast<std::byte*>(data);
+    codes = {begin, DType::kE4M3, rows, cols, cols};
+    scales = {reinterpret_cast<float*>(begin + (rows * cols + 3) / 4 * 4), rows, fp8_tiles(cols), fp8_tiles(cols)};
+  }
+};
+
+/// Rows [first, end) of x and y.
+void multiply_fp8(const Fp8Matrix& from, View y_SF, ConstView x_SD, index_t first, index_t end, Write write) {
+  for (index_t s = first; s < end; ++s)
+    for (index_t f = 0; f < from.codes.rows; ++f) {
+      double sum = 0;
+      for (index_t d = 0; d < from.codes.cols; ++d)
+        sum += value(x_SD, s, d) * value(from.codes, f, d) * static_cast<double>(from.scales(f, d / kFp8Tile));
+      write_value(y_SF, s, f, sum, write);
+    }
+}
+
 /// The sum over one group of a row of x, as integers of 8 bits, times the codes of a row of weights.
 double group_product(ConstView x, index_t s, index_t begin, index_t count, const std::int8_t* codes) {
   float most = 0;
@@ -99,6 +121,7 @@ double group_product(ConstView x, index_t s, index_t begin, index_t count, const
 
 /// The reference keeps the order of rows.
 index_t packed_bytes(DType as, index_t rows, index_t cols) {
+  if (as == DType::kE4M3) return (rows * cols + 3) / 4 * 4 + rows * fp8_tiles(cols) * 4;
   if (!is_int(as)) return bytes_of(as, rows * cols);
   return (rows * cols + 3) / 4 * 4 + rows * num_groups(as, cols) * 4;
 }
@@ -108,12 +131,23 @@ void pack_matrix(Exec& /*ex*/, std::byte* to, ConstView w, DType as) {
   copy_rows({to, w.dtype, w.rows, w.cols, w.cols}, w);
 }
 
+void pack_fp8_matrix(Exec& /*ex*/, std::byte* to, Fp8Const w) {
+  const Fp8Matrix matrix(to, w.codes.rows, w.codes.cols);
+  copy_rows(matrix.codes, w.codes);
+  copy_rows(view_of(matrix.scales), view_of(w.scales));
+}
+
 void packed_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w, std::span<const index_t> offsets,
                     Write write) {
   for (std::size_t e = 0; e + 1 < offsets.size(); ++e) {
+    if (offsets[e] == offsets[e + 1]) continue;
+    if (w.dtype == DType::kE4M3) {
+      multiply_fp8({w.matrices[e], w.rows, w.cols}, y_SF, x_SD, offsets[e], offsets[e + 1], write);
+      continue;
+    }
     if (!is_int(w.dtype)) {
       const ConstView w_FD{w.matrices[e], w.dtype, w.rows, w.cols, w.cols};
-      if (offsets[e] < offsets[e + 1]) grouped_gemm_nt(ex, y_SF, x_SD, w_FD, offsets.subspan(e, 2), write);
+      grouped_gemm_nt(ex, y_SF, x_SD, w_FD, offsets.subspan(e, 2), write);
       continue;
     }
     const IntMatrix from(w.matrices[e], w.dtype, w.rows, w.cols);

@@ -10,7 +10,11 @@
 namespace hadal {
 
 const char* finish_name(FinishReason reason) {
-  return reason == FinishReason::kLength ? "length" : "stop";
+  return reason == FinishReason::kLength || reason == FinishReason::kRepetition ? "length" : "stop";
+}
+
+Json stop_reason(FinishReason reason) {
+  return reason == FinishReason::kRepetition ? Json("repetition") : Json(nullptr);
 }
 
 double json_logprob(float logprob) {
@@ -62,6 +66,7 @@ void Answer::on_event(std::size_t prompt, const TokenEvent& event) {
     cached_tokens_ += event.usage.cached_tokens;
   }
   completion_tokens_ += event.usage.completion_tokens;
+  drafted_tokens_ += event.usage.drafted_tokens, accepted_tokens_ += event.usage.accepted_tokens;
   queue_seconds_ = std::max(queue_seconds_, event.usage.queue_seconds);
   prefill_seconds_ = std::max(prefill_seconds_, event.usage.prefill_seconds);
   decode_seconds_ = std::max(decode_seconds_, event.usage.decode_seconds);
@@ -77,14 +82,16 @@ JsonObject Answer::head(const char* object) const {
 }
 
 JsonObject Answer::usage() const {
-  JsonObject usage{{"prompt_tokens", prompt_tokens_},
-                   {"completion_tokens", completion_tokens_},
-                   {"total_tokens", prompt_tokens_ + completion_tokens_},
-                   {"prompt_cache_hit_tokens", cached_tokens_},
-                   {"prompt_cache_miss_tokens", prompt_tokens_ - cached_tokens_},
-                   {"prompt_tokens_details", JsonObject{{"cached_tokens", cached_tokens_}}}};
-  add_usage(usage);
-  return usage;
+  JsonObject details{{"accepted_prediction_tokens", accepted_tokens_},
+                     {"rejected_prediction_tokens", drafted_tokens_ - accepted_tokens_}};
+  add_details(details);
+  return {{"prompt_tokens", prompt_tokens_},
+          {"completion_tokens", completion_tokens_},
+          {"total_tokens", prompt_tokens_ + completion_tokens_},
+          {"prompt_cache_hit_tokens", cached_tokens_},
+          {"prompt_cache_miss_tokens", prompt_tokens_ - cached_tokens_},
+          {"prompt_tokens_details", JsonObject{{"cached_tokens", cached_tokens_}}},
+          {"completion_tokens_details", std::move(details)}};
 }
 
 void Answer::write_event(const JsonObject& event) {

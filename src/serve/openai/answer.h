@@ -49,8 +49,8 @@ class Answer {
   virtual JsonArray choices() = 0;
   virtual const char* object() const = 0;
   virtual const char* chunk_object() const = 0;
-  /// Keys of the usage that only this kind of answer has.
-  virtual void add_usage(JsonObject& usage) const = 0;
+  /// Keys of "completion_tokens_details" that only this kind of answer has.
+  virtual void add_details(JsonObject& details) const = 0;
 
   /// One event of a stream: choices [choice].
   void write_chunk(JsonObject choice);
@@ -68,13 +68,16 @@ class Answer {
   AnswerInfo info_;
   std::size_t open_;  // choices that are not over
   std::int64_t prompt_tokens_ = 0, cached_tokens_ = 0, completion_tokens_ = 0;
+  std::int64_t drafted_tokens_ = 0, accepted_tokens_ = 0;
   double queue_seconds_ = 0, prefill_seconds_ = 0, decode_seconds_ = 0;
   std::vector<bool> counted_;  // prompts whose tokens are in the usage
   bool over_ = false;
 };
 
-/// "stop", "length".
+/// "stop", "length": what clients know. An answer that was ended because it repeats itself is one of "length".
 const char* finish_name(FinishReason reason);
+/// What "finish_reason" leaves out, as "stop_reason": "repetition", or null.
+Json stop_reason(FinishReason reason);
 /// The number as JSON can hold it: never infinite.
 double json_logprob(float logprob);
 /// The text of one token, whatever its bytes are.

@@ -20,15 +20,14 @@ ChatAnswer::ChatAnswer(AnswerInfo answer_info, const ChatAnswerOptions& options)
 }
 
 void ChatAnswer::write_first() {
-  for (std::size_t i = 0; i < choices_.size(); ++i)
-    write_delta(i, {{"role", "assistant"}, {"content", ""}}, nullptr, nullptr);
+  for (std::size_t i = 0; i < choices_.size(); ++i) write_delta(i, {{"role", "assistant"}, {"content", ""}}, nullptr);
 }
 
-void ChatAnswer::write_delta(std::size_t index, JsonObject delta, Json logprobs, Json finish) {
-  write_chunk({{"index", index},
-               {"delta", std::move(delta)},
-               {"logprobs", std::move(logprobs)},
-               {"finish_reason", std::move(finish)}});
+void ChatAnswer::write_delta(std::size_t index, JsonObject delta, Json logprobs, FinishReason finish) {
+  JsonObject choice{{"index", index}, {"delta", std::move(delta)}, {"logprobs", std::move(logprobs)}};
+  choice["finish_reason"] = finish == FinishReason::kNone ? Json(nullptr) : Json(finish_name(finish));
+  if (finish != FinishReason::kNone) choice["stop_reason"] = stop_reason(finish);
+  write_chunk(std::move(choice));
 }
 
 Json ChatAnswer::logprob_json(const TokenEvent& event) const {
@@ -75,10 +74,10 @@ void ChatAnswer::on_token(std::size_t, std::size_t index, const TokenEvent& even
   // A chunk has text of one kind; the number of a token goes with the first chunk that its event gives.
   Json logprobs = with_logprob ? logprobs_json(std::move(content_logprobs), std::move(reasoning_logprobs)) : nullptr;
   if (!piece.reasoning.empty())
-    write_delta(index, {{"reasoning_content", piece.reasoning}}, std::exchange(logprobs, nullptr), nullptr);
+    write_delta(index, {{"reasoning_content", piece.reasoning}}, std::exchange(logprobs, nullptr));
   if (!piece.content.empty() || !logprobs.is_null())
-    write_delta(index, {{"content", piece.content}}, std::exchange(logprobs, nullptr), nullptr);
-  if (event.finish != FinishReason::kNone) write_delta(index, {}, nullptr, finish_name(event.finish));
+    write_delta(index, {{"content", piece.content}}, std::exchange(logprobs, nullptr));
+  if (event.finish != FinishReason::kNone) write_delta(index, {}, nullptr, event.finish);
 }
 
 JsonArray ChatAnswer::choices() {
@@ -91,13 +90,14 @@ JsonArray ChatAnswer::choices() {
         {"index", i},
         {"message", std::move(message)},
         {"logprobs", logprobs_json(std::move(choice.content_logprobs), std::move(choice.reasoning_logprobs))},
-        {"finish_reason", finish_name(choice.finish)}});
+        {"finish_reason", finish_name(choice.finish)},
+        {"stop_reason", stop_reason(choice.finish)}});
   }
   return result;
 }
 
-void ChatAnswer::add_usage(JsonObject& usage) const {
-  usage["completion_tokens_details"] = JsonObject{{"reasoning_tokens", reasoning_tokens_}};
+void ChatAnswer::add_details(JsonObject& details) const {
+  details["reasoning_tokens"] = reasoning_tokens_;
 }
 
 }  // namespace hadal

@@ -31,9 +31,9 @@ class ChatAnswer final : public Answer {
   JsonArray choices() override;
   const char* object() const override { return "chat.completion"; }
   const char* chunk_object() const override { return "chat.completion.chunk"; }
-  void add_usage(JsonObject& usage) const override;
+  void add_details(JsonObject& details) const override;
 
-  void write_delta(std::size_t index, JsonObject delta, Json logprobs, Json finish);
+  void write_delta(std::size_t index, JsonObject delta, Json logprobs, FinishReason finish = FinishReason::kNone);
   Json logprob_json(const TokenEvent& event) const;
   Json logprobs_json(JsonArray content, JsonArray reasoning) const;
 

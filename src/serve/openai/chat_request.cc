@@ -80,7 +80,12 @@ Json read_messages(Fields& fields, bool argument_objects) {
   return messages;
 }
 
-/// thinking {"type": "disabled"}, reasoning_effort "none", chat_template_kwargs: one switch, and variables.
+void read_budget(Fields& fields, const char* key, ChatRequest& request) {
+  if (const auto budget = fields.integer(key, 0, 1 << 30)) request.thinking_budget = static_cast<int>(*budget);
+}
+
+/// thinking {"type": "disabled"}, reasoning_effort "none", chat_template_kwargs: one switch, and variables; thinking
+/// {"budget_tokens": n} or thinking_budget n.
 void read_thinking(Fields& fields, ChatRequest& request) {
   JsonObject variables;
   if (const JsonObject* thinking = fields.object("thinking")) {
@@ -89,7 +94,9 @@ void read_thinking(Fields& fields, ChatRequest& request) {
     const std::string type = inner.string("type").value_or("enabled");
     if (type != "enabled" && type != "disabled") inner.reject("type", "\"enabled\" or \"disabled\"");
     request.thinking = type == "enabled";
+    read_budget(inner, "budget_tokens", request);
   }
+  read_budget(fields, "thinking_budget", request);
   if (const auto effort = fields.string("reasoning_effort")) request.thinking = *effort != "none";
   if (const JsonObject* more = fields.object("chat_template_kwargs")) {
     for (const auto& [key, value] : *more) variables[key] = value;

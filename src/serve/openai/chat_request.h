@@ -11,7 +11,8 @@ struct ChatRequest {
   Json messages;   // as templates take them: roles, content as text, arguments of tool calls as the template wants them
   Json variables;  // of the template
   std::optional<bool> thinking;
-  int top_logprobs = -1;  // -1: no logprobs
+  std::optional<int> thinking_budget;  // tokens
+  int top_logprobs = -1;               // -1: no logprobs
 };
 
 /// The body of POST /v1/chat/completions. Throws ApiError.

@@ -82,7 +82,8 @@ JsonObject CompletionAnswer::choice_json(std::size_t index, std::string text) {
   return {{"index", index},
           {"text", std::move(text)},
           {"logprobs", logprobs_ >= 0 ? Json(choice.logprobs.take()) : Json(nullptr)},
-          {"finish_reason", over ? Json(finish_name(choice.finish)) : Json(nullptr)}};
+          {"finish_reason", over ? Json(finish_name(choice.finish)) : Json(nullptr)},
+          {"stop_reason", stop_reason(choice.finish)}};
 }
 
 JsonArray CompletionAnswer::choices() {

@@ -27,7 +27,7 @@ class CompletionAnswer final : public Answer {
   JsonArray choices() override;
   const char* object() const override { return "text_completion"; }
   const char* chunk_object() const override { return "text_completion"; }
-  void add_usage(JsonObject&) const override {}
+  void add_details(JsonObject&) const override {}
 
   void add(Choice& choice, int id, const TokenEvent* event);
   void add_echo(Choice& choice, std::size_t prompt);

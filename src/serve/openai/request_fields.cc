@@ -86,6 +86,7 @@ RequestFields read_request_fields(Fields& fields, const Tokenizer& tokenizer) {
   }
   r.stop.min_tokens = static_cast<int>(fields.integer("min_tokens", 0, 1 << 30).value_or(0));
   r.stop.ignore_eos = fields.boolean("ignore_eos").value_or(false);
+  if (const auto guard = fields.integer("repetition_guard", 0, 1 << 30)) r.repetition_guard = static_cast<int>(*guard);
   fields.accept({"user", "metadata", "store", "service_tier", "prompt_cache_key", "safety_identifier", "verbosity",
                  "prediction", "cache_prompt", "parallel_tool_calls"});
   return r;

@@ -1,0 +1,108 @@
+#pragma once
+// A tiny model folder, conversations and pairs, and runs of them, for the tests of post/.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "base/file.h"
+#include "post/post_run.h"
+#include "support/temp_dir.h"
+#include "support/tiny_model.h"
+
+namespace hadal {
+
+/// A mixture of experts in the shape of V3, over the tokenizer of bytes.
+inline void write_tiny_v3_model(const std::filesystem::path& folder, std::uint64_t seed = 3) {
+  ModelConfig c;
+  c.model_type = ModelType::kDeepseekV3;
+  c.vocab_size = 264, c.hidden_size = 32, c.intermediate_size = 48, c.num_hidden_layers = 2;
+  c.num_attention_heads = c.num_key_value_heads = 2, c.max_position_embeddings = 256;
+  c.q_lora_rank = 16, c.kv_lora_rank = 16, c.qk_nope_head_dim = 8, c.qk_rope_head_dim = 8, c.v_head_dim = 16;
+  c.n_routed_experts = 4, c.n_shared_experts = 1, c.num_experts_per_tok = 2, c.moe_intermediate_size = 16,
+  c.first_k_dense_replace = 1;
+  c.scoring_func = "sigmoid", c.topk_method = "noaux_tc", c.norm_topk_prob = true;
+  c.num_nextn_predict_layers = 1, c.initializer_range = 0.1;
+  c.bos_token_id = 256, c.eos_token_ids = {257};
+  Model model(c, Precision::parse("f32"), false);
+  model.init(seed);
+  save_model(model, folder, DType::kF32);
+  TokenizerFiles files = byte_tokenizer_files();
+  files.config.chat_template = kTinyTemplate;
+  write_tokenizer_files(folder, files);
+}
+
+inline std::string write_lines(const std::filesystem::path& path, const std::vector<Json>& records) {
+  std::ofstream file(path);
+  for (const Json& record : records) file << json_line(record) << "\n";
+  return path.string();
+}
+
+/// Questions of which the answer is the same digit twice.
+inline std::vector<Json> some_chats(int n) {
+  std::vector<Json> records;
+  for (int i = 0; i < n; ++i)
+    records.push_back(JsonObject{{"prompt", str_cat("say ", i % 7)}, {"completion", str_cat(i % 7, i % 7)}});
+  return records;
+}
+
+/// The better answer has the digit of the question, the worse one another.
+inline std::vector<Json> some_pairs(int n) {
+  std::vector<Json> records;
+  for (int i = 0; i < n; ++i)
+    records.push_back(JsonObject{{"prompt", str_cat("say ", i % 7, " ", i)},
+                                 {"chosen", str_cat("a", i % 7)},
+                                 {"rejected", str_cat("b", (i + 3) % 5)}});
+  return records;
+}
+
+inline PostRunOptions tiny_run(const std::filesystem::path& model, const std::filesystem::path& out) {
+  PostRunOptions o;
+  o.model = model.string(), o.out = out.string();
+  o.steps = 12;
+  o.trainer.seq_length = 64;
+  o.trainer.batch.sequences = 4;
+  o.trainer.micro_sequences = 3;
+  o.trainer.lr.lr = 3e-3;
+  o.trainer.lr.warmup_steps = 2;
+  o.checkpoints = {.every = 3, .keep_last = 2};
+  return o;
+}
+
+/// What must be equal between two runs: every metric but the speed, and the bytes of the last checkpoint.
+inline std::string outcome(const std::filesystem::path& run) {
+  std::string text;
+  for (JsonObject line : read_json_log(run / "metrics.jsonl")) {
+    line.erase("tokens_per_second");
+    text += json_line(line) + "\n";
+  }
+  const auto latest = latest_checkpoint(run / "checkpoints");
+  if (!latest) return text + "no checkpoint";
+  for (const char* file : {"model.safetensors", "trainer_state.safetensors", "trainer_state.json"})
+    text += read_file(latest->path / file);
+  return text;
+}
+
+/// Calls run() in a child process and kills it after a while.
+template <class Run>
+void run_and_kill(const Run& run, int milliseconds) {
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    try {
+      run();
+    } catch (...) {
+      _exit(3);
+    }
+    _exit(0);
+  }
+  usleep(static_cast<useconds_t>(milliseconds) * 1000);
+  kill(child, SIGKILL);
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+}
+
+}  // namespace hadal
