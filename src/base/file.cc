@@ -19,6 +19,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::size_t kAtOnce = std::size_t{1} << 30;  // Linux writes less than 2 GB per call
+
 [[noreturn]] void fail_errno(const fs::path& path, std::string_view what) {
   const int code = errno;
   fail(path.string(), ": cannot ", what, ": ", std::generic_category().message(code));
@@ -91,6 +93,22 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
+void prefetch_mapped(std::span<const std::byte> bytes) {
+  // One call asks for no more than the read-ahead of the disk, which is at least this much.
+  constexpr std::uintptr_t kPage = 4096, kStep = std::uintptr_t{128} << 10;
+  const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data()) / kPage * kPage;
+  const auto end = reinterpret_cast<std::uintptr_t>(bytes.data()) + bytes.size();
+  for (std::uintptr_t at = begin; at < end; at += kStep)
+    ::madvise(reinterpret_cast<void*>(at), std::min(kStep, end - at), MADV_WILLNEED);
+}
+
+void release_mapped(std::span<const std::byte> bytes) {
+  constexpr std::uintptr_t kPage = 4096;  // neighbours keep the pages that they share
+  const auto begin = (reinterpret_cast<std::uintptr_t>(bytes.data()) + kPage - 1) / kPage * kPage;
+  const auto end = (reinterpret_cast<std::uintptr_t>(bytes.data()) + bytes.size()) / kPage * kPage;
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
   // The process id and a counter keep writers of the same path apart.
   static std::atomic<unsigned> counter{0};
@@ -109,11 +127,20 @@ AtomicFile::~AtomicFile() {
 void AtomicFile::write(std::span<const std::byte> bytes) {
   HADAL_CHECK(fd_ >= 0, path_.string(), ": written to after commit");
   while (!bytes.empty()) {
-    constexpr std::size_t kAtOnce = std::size_t{1} << 30;  // Linux writes less than 2 GB per call
     const ssize_t n = ::write(fd_, bytes.data(), std::min(bytes.size(), kAtOnce));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail_errno(temporary_, "write");
     bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+}
+
+void AtomicFile::write_at(std::int64_t offset, std::span<const std::byte> bytes) {
+  HADAL_CHECK(fd_ >= 0, path_.string(), ": written to after commit");
+  while (!bytes.empty()) {
+    const ssize_t n = ::pwrite(fd_, bytes.data(), std::min(bytes.size(), kAtOnce), offset);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_errno(temporary_, "write");
+    bytes = bytes.subspan(static_cast<std::size_t>(n)), offset += n;
   }
 }
 

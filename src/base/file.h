@@ -25,6 +25,12 @@ class MappedFile {
   std::span<const std::byte> bytes_;
 };
 
+/// Bytes of a MappedFile that will be needed soon: the system starts to read them. Does not wait.
+void prefetch_mapped(std::span<const std::byte> bytes);
+/// Bytes of a MappedFile that are not needed for now: their pages no longer count as memory of this process. They are
+/// read from the file again when they are touched.
+void release_mapped(std::span<const std::byte> bytes);
+
 /// A file that appears whole or not at all: bytes go to a temporary name in the same folder; commit() syncs it, renames
 /// it to `path` and syncs the folder. Without commit(), or when anything fails (a full disk), the temporary file is
 /// removed and what stood at `path` stays as it was.
@@ -36,6 +42,8 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  /// At a place of its own, from any thread. Does not move the place of write().
+  void write_at(std::int64_t offset, std::span<const std::byte> bytes);
   void commit();
 
  private:

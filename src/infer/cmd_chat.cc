@@ -131,16 +131,21 @@ int cmd_chat(Args args) {
                       .about = "talk to a model; a message from a pipe is answered once",
                       .example = "hadal chat --model DIR"}))
     return 0;
-  LoadedModel loaded(o.load);
+  LoadedModel loaded(o.load, o.engine);
   HADAL_CHECK(loaded.tokenizer() != nullptr, "chat: ", o.load.model, " has no tokenizer");
   const std::optional<ChatTemplate> chat_template = chat_template_of(*loaded.tokenizer(), o.load.model);
   HADAL_CHECK(chat_template.has_value(), "chat: ", o.load.model,
               " has no chat template; hadal generate continues text");
-  Engine engine(loaded.ctx, loaded.model, loaded.tokenizer(), o.engine);
+  Engine engine(loaded.ctx, loaded.model, loaded.tokenizer(), loaded.engine);
   ChatSession session(engine, *loaded.tokenizer(), *chat_template, o.settings, o.system);
   catch_interrupts();
-  if (isatty(STDIN_FILENO) == 0) return answer_once(session);
+  if (isatty(STDIN_FILENO) == 0) {
+    const int code = answer_once(session);
+    loaded.log_experts();
+    return code;
+  }
   talk(session, isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr);
+  loaded.log_experts();
   return 0;
 }
 

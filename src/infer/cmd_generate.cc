@@ -91,13 +91,14 @@ struct Continuation {
   }
 };
 
-JsonObject to_json(const Continuation& r) {
+/// experts: nullptr unless they are streamed.
+JsonObject to_json(const Continuation& r, const ExpertCache* experts) {
   const auto rate = [](std::int64_t count, double seconds) {
     return seconds > 0 ? static_cast<double>(count) / seconds : 0;
   };
   const Usage& u = r.usage;
   const std::int64_t computed = u.prompt_tokens - u.cached_tokens;
-  return {
+  JsonObject json = {
       {"tokens", JsonArray(r.tokens.begin(), r.tokens.end())},
       {"text", r.text},
       {"finish_reason", finish_name(r.finish)},
@@ -114,6 +115,13 @@ JsonObject to_json(const Continuation& r) {
         {"decode_tokens_per_second", rate(u.completion_tokens - 1, u.decode_seconds)},
         {"acceptance_rate", u.drafted_tokens > 0 ? Json(rate(u.accepted_tokens, static_cast<double>(u.drafted_tokens)))
                                                  : Json(nullptr)}}}};
+  if (experts != nullptr) {
+    const ExpertStats s = experts->stats();
+    json["experts"] = {{"needed", s.needed()},          {"hit_rate", s.hit_rate()}, {"foreseen", s.foreseen},
+                       {"guesses", s.guesses},          {"misses", s.misses},       {"bytes_read", s.bytes_read},
+                       {"wait_seconds", s.wait_seconds}};
+  }
+  return json;
 }
 
 }  // namespace
@@ -126,15 +134,15 @@ int cmd_generate(Args args) {
     return 0;
   const int given = (o.prompt.empty() ? 0 : 1) + (o.tokens.empty() ? 0 : 1) + (o.jsonl.empty() ? 0 : 1);
   HADAL_CHECK(given == 1, "generate: give one of --prompt, --tokens and --jsonl");
-  LoadedModel m(o.load);
+  LoadedModel m(o.load, o.engine);
   std::vector<std::vector<int>> prompts;
   if (!o.jsonl.empty())
     prompts = read_prompts(m, o.jsonl);
   else
     prompts.push_back(o.prompt.empty() ? o.tokens : encode(m, o.prompt));
 
-  o.engine.max_queue = std::max<int>(o.engine.max_queue, narrow<int>(std::ssize(prompts)));
-  Engine engine(m.ctx, m.model, m.tokenizer(), o.engine);
+  m.engine.max_queue = std::max<int>(m.engine.max_queue, narrow<int>(std::ssize(prompts)));
+  Engine engine(m.ctx, m.model, m.tokenizer(), m.engine);
   const bool streams = !o.json && prompts.size() == 1 && m.tokenizer() != nullptr;
   if (streams) fmt::print("{}", o.prompt);
   std::vector<Continuation> results(prompts.size());
@@ -165,13 +173,14 @@ int cmd_generate(Args args) {
   while (engine.step()) {
   }
   if (streams) fmt::print("\n");
+  m.log_experts();
   if (const EngineStats stats = engine.stats(); stats.drafted_tokens > 0)
     log_info("speculation: ", stats.accepted_tokens, " of ", stats.drafted_tokens, " guesses came true; ",
              stats.completion_tokens, " tokens in ", stats.steps, " steps");
   for (const Continuation& r : results) {
     HADAL_CHECK(r.finish != FinishReason::kError, "generate: ", r.error);
     if (o.json)
-      fmt::print("{}\n", json_line(to_json(r)));
+      fmt::print("{}\n", json_line(to_json(r, m.experts())));
     else if (!streams)
       fmt::print("{}\n", m.tokenizer() != nullptr ? r.text : fmt::format("{}", fmt::join(r.tokens, ",")));
   }

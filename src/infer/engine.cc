@@ -16,8 +16,9 @@ std::int64_t context_of(const ModelConfig& config, const EngineOptions& o) {
   return o.context;
 }
 
-/// Pages for max_batch contexts, within a quarter of the machine's memory.
-int num_pages_of(const ModelConfig& config, DType compute, const EngineOptions& o) {
+}  // namespace
+
+int cache_pages(const ModelConfig& config, DType compute, const EngineOptions& o) {
   if (o.cache_tokens > 0) return pages_of(o.cache_tokens);
   const std::int64_t memory = std::int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
   const index_t layers = config.num_hidden_layers + config.num_nextn_predict_layers;
@@ -27,8 +28,6 @@ int num_pages_of(const ModelConfig& config, DType compute, const EngineOptions& 
   return narrow<int>(std::max<index_t>(pages_of(context_of(config, o)), std::min(wanted, memory / 4 / page_bytes)));
 }
 
-}  // namespace
-
 Engine::Impl::Impl(Context& c, Model& m, const Tokenizer* t, const EngineOptions& o)
     : ctx(c),
       model(m),
@@ -36,7 +35,7 @@ Engine::Impl::Impl(Context& c, Model& m, const Tokenizer* t, const EngineOptions
       options(o),
       context(context_of(m.config(), o)),
       with_mtp(m.config().num_nextn_predict_layers > 0 && (o.speculation == "mtp" || o.speculation == "auto")),
-      cache(m.config(), m.precision().compute, num_pages_of(m.config(), m.precision().compute, o),
+      cache(m.config(), m.precision().compute, cache_pages(m.config(), m.precision().compute, o),
             parse_cache_format(o.cache, m.precision().compute)),
       pages(cache.num_pages),
       prefixes(pages, narrow<int>(kernels::kAttentionPage)),

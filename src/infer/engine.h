@@ -50,6 +50,10 @@ struct EngineOptions {
   }
 };
 
+/// Pages of the cache that the options ask for: max_batch contexts within a quarter of the machine's memory, where they
+/// do not say. compute: the dtype of the activations.
+int cache_pages(const ModelConfig& config, DType compute, const EngineOptions& options);
+
 struct EngineStats {
   std::int64_t waiting = 0, running = 0, finished = 0;
   std::int64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0, steps = 0;

@@ -3,41 +3,28 @@
 #include <optional>
 
 #include "data/tokenizer/tokenizer.h"
-#include "nn/model.h"
+#include "infer/load_options.h"
+#include "infer/memory_plan.h"
+#include "nn/expert_cache.h"
 
 namespace hadal {
-
-struct LoadOptions {
-  std::string model, weights = "bf16";
-  int threads = 0;
-  template <class V>
-  void visit(V&& v) {
-    v("model", model, "model folder or GGUF file", {.required = true, .placeholder = "DIR"});
-    v("weights", weights,
-      "form of the weights: f32, bf16; int8 and int4 in groups with a scale, int4-experts the rest in int8; "
-      "fp8-weights "
-      "E4M3 with bf16 activations; as-stored: FP8 checkpoints fp8-weights, others bf16; fp8: E4M3 activations too, as "
-      "FP8 checkpoints are meant to run; or by class: attention|dense|experts|head=bf16|fp8|int8|int4,...",
-      {.placeholder = "FORM"});
-    v("threads", threads, "0: all CPUs");
-  }
-};
-
-/// What `weights` asks of the activations, and whether linear layers take E4M3 weights from the checkpoint as they are.
-/// Throws Error for a form that is not known.
-Precision inference_precision(std::string_view weights, const ModelConfig& config);
 
 /// Weights packed for inference, the tokenizer if the folder has one, and what kernels need. Not movable: the context
 /// refers to its neighbours.
 class LoadedModel {
  public:
-  /// Throws Error when a file is missing or does not fit the config.
-  explicit LoadedModel(const LoadOptions& options);
+  /// Logs what it will take of the memory. Throws Error when that is not there, and when a file is missing or does not
+  /// fit the config.
+  explicit LoadedModel(const LoadOptions& options, const EngineOptions& engine = {});
   LoadedModel(const LoadedModel&) = delete;
   LoadedModel& operator=(const LoadedModel&) = delete;
 
   /// nullptr when there is none.
   const Tokenizer* tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
+  /// Of streamed experts; nullptr: all are in memory.
+  const ExpertCache* experts() const { return experts_ ? &*experts_ : nullptr; }
+  /// How streaming went so far, as a line of the log; nothing without it.
+  void log_experts() const;
 
  private:
   ThreadPool pool_;
@@ -47,9 +34,18 @@ class LoadedModel {
   Exec exec;
   ModelConfig config;
   Context ctx;
-  Model model;
 
  private:
+  std::optional<PackedFile> packed_;  // with --weights-cache
+
+ public:
+  Model model;
+  EngineOptions engine;  // as given, with a cache that fits into the memory
+
+ private:
+  void load(const LoadOptions& options, const MemoryPlan& plan);
+
+  std::optional<ExpertCache> experts_;
   std::optional<Tokenizer> tokenizer_;
 };
 

@@ -6,49 +6,60 @@
 namespace hadal::kernels {
 namespace {
 
-PackedWeights empty_weights(const Exec& ex, ConstView w_ExFD, index_t num_matrices, DType as) {
-  return {.dtype = as,
-          .num_matrices = num_matrices,
-          .rows = w_ExFD.rows / num_matrices,
-          .cols = w_ExFD.cols,
-          .table = &ex.kernels,
-          .data = {}};
+void check_packable(Exec& ex, ConstView w, DType as) {
+  check_view("pack_weights", "w", w, w.rows, w.cols, {DType::kF32, DType::kBF16, DType::kF64});
+  HADAL_CHECK(w.dtype != DType::kF64 || ex.isa == Isa::kReference, "pack_weights: f64 is the reference's");
+  HADAL_CHECK(as == w.dtype || ((is_int(as) || as == DType::kE4M3) && w.dtype != DType::kF64),
+              "pack_weights: ", dtype_name(w.dtype), " as ", dtype_name(as));
+}
+
+/// A checked matrix.
+void pack(Exec& ex, std::byte* to, ConstView w, DType as) {
+  if (as != DType::kE4M3) return ex.kernels.pack_matrix(ex, to, w, as);
+  const index_t tiles = fp8_tiles(w.cols);
+  Tensor codes(DType::kE4M3, w.rows, w.cols), blocks(DType::kF32, fp8_tiles(w.rows), tiles),
+      scales(DType::kF32, w.rows, tiles);
+  fp8_quantize_blocks(ex, {codes.view(), blocks.view().as<float>()}, w, 1, Scales::kF32);
+  fp8_scales_of_rows(scales.view().as<float>(), blocks.view().as<float>());
+  ex.kernels.pack_fp8_matrix(ex, to, {codes.view(), scales.view().as<float>()});
 }
 
 }  // namespace
 
-PackedWeights pack_weights(Exec& ex, ConstView w_ExFD, index_t num_matrices, DType as) {
-  check_view("pack_weights", "w", w_ExFD, w_ExFD.rows, w_ExFD.cols, {DType::kF32, DType::kBF16, DType::kF64});
-  HADAL_CHECK(num_matrices > 0 && w_ExFD.rows % num_matrices == 0, "pack_weights: ", w_ExFD.rows, " rows are not ",
-              num_matrices, " matrices");
-  HADAL_CHECK(w_ExFD.dtype != DType::kF64 || ex.isa == Isa::kReference, "pack_weights: f64 is the reference's");
-  HADAL_CHECK(as == w_ExFD.dtype || ((is_int(as) || as == DType::kE4M3) && w_ExFD.dtype != DType::kF64),
-              "pack_weights: ", dtype_name(w_ExFD.dtype), " as ", dtype_name(as));
-  if (as == DType::kE4M3) {
-    const index_t rows = w_ExFD.rows / num_matrices, tiles = fp8_tiles(w_ExFD.cols);
-    Tensor codes(DType::kE4M3, w_ExFD.rows, w_ExFD.cols), blocks(DType::kF32, num_matrices * fp8_tiles(rows), tiles),
-        scales(DType::kF32, w_ExFD.rows, tiles);
-    fp8_quantize_blocks(ex, {codes.view(), blocks.view().as<float>()}, w_ExFD, num_matrices, Scales::kF32);
-    for (index_t e = 0; e < num_matrices; ++e)
-      fp8_scales_of_rows(scales.view().slice_rows(e * rows, rows).as<float>(),
-                         blocks.view().slice_rows(e * fp8_tiles(rows), fp8_tiles(rows)).as<float>());
-    return pack_fp8_weights(ex, {codes.view(), scales.view().as<float>()}, num_matrices);
-  }
-  PackedWeights packed = empty_weights(ex, w_ExFD, num_matrices, as);
-  ex.kernels.fill_packed(ex, packed, w_ExFD);
-  return packed;
+index_t packed_bytes(const Exec& ex, DType as, index_t rows, index_t cols) {
+  return (ex.kernels.packed_bytes(as, rows, cols) + 63) / 64 * 64;
 }
 
-PackedWeights pack_fp8_weights(Exec& ex, Fp8Const w_ExFD, index_t num_matrices) {
-  const ConstView codes = w_ExFD.codes;
-  check_view("pack_fp8_weights", "w", codes, codes.rows, codes.cols, {DType::kE4M3});
-  HADAL_CHECK(num_matrices > 0 && codes.rows % num_matrices == 0, "pack_fp8_weights: ", codes.rows, " rows are not ",
+void pack_matrix(Exec& ex, std::byte* to, ConstView w_FD, DType as) {
+  check_packable(ex, w_FD, as);
+  pack(ex, to, w_FD, as);
+}
+
+void pack_fp8_matrix(Exec& ex, std::byte* to, Fp8Const w_FD) {
+  const ConstView codes = w_FD.codes;
+  check_view("pack_fp8_matrix", "w", codes, codes.rows, codes.cols, {DType::kE4M3});
+  HADAL_CHECK(w_FD.scales.rows == codes.rows && w_FD.scales.cols == fp8_tiles(codes.cols),
+              "pack_fp8_matrix: scales are [", w_FD.scales.rows, ", ", w_FD.scales.cols, "], want [", codes.rows, ", ",
+              fp8_tiles(codes.cols), "]");
+  ex.kernels.pack_fp8_matrix(ex, to, w_FD);
+}
+
+PackedWeights pack_weights(Exec& ex, ConstView w_ExFD, index_t num_matrices, DType as) {
+  check_packable(ex, w_ExFD, as);
+  HADAL_CHECK(num_matrices > 0 && w_ExFD.rows % num_matrices == 0, "pack_weights: ", w_ExFD.rows, " rows are not ",
               num_matrices, " matrices");
-  HADAL_CHECK(w_ExFD.scales.rows == codes.rows && w_ExFD.scales.cols == fp8_tiles(codes.cols),
-              "pack_fp8_weights: scales are [", w_ExFD.scales.rows, ", ", w_ExFD.scales.cols, "], want [", codes.rows,
-              ", ", fp8_tiles(codes.cols), "]");
-  PackedWeights packed = empty_weights(ex, codes, num_matrices, DType::kE4M3);
-  ex.kernels.fill_packed_fp8(ex, packed, w_ExFD);
+  const index_t rows = w_ExFD.rows / num_matrices, bytes = packed_bytes(ex, as, rows, w_ExFD.cols);
+  PackedWeights packed{.dtype = as,
+                       .num_matrices = num_matrices,
+                       .rows = rows,
+                       .cols = w_ExFD.cols,
+                       .table = &ex.kernels,
+                       .matrices = {},
+                       .data = Storage(bytes * num_matrices)};
+  for (index_t e = 0; e < num_matrices; ++e) packed.matrices.push_back(packed.data.data() + e * bytes);
+  ex.pool.parallel_for(num_matrices, [&](index_t e, int) {  // a single one is cut inside
+    pack(ex, packed.data.data() + e * bytes, w_ExFD.slice_rows(e * rows, rows), as);
+  });
   return packed;
 }
 
@@ -63,6 +74,9 @@ void packed_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w,
   else
     check_view("packed_gemm_nt", "x", x_SD, x_SD.rows, w.cols, {w.dtype});
   check_view("packed_gemm_nt", "y", y_SF, x_SD.rows, w.rows, {DType::kF32, DType::kBF16, DType::kF64});
+  for (std::size_t e = 0; e + 1 < offsets.size(); ++e)
+    HADAL_CHECK(offsets[e] == offsets[e + 1] || w.matrices[e] != nullptr, "packed_gemm_nt: matrix ", e,
+                " is not in memory");
   ex.kernels.packed_gemm_nt(ex, y_SF, x_SD, w, offsets, write);
 }
 

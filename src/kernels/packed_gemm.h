@@ -16,21 +16,29 @@ struct PackedWeights {
   DType dtype = DType::kF32;  // kF32, kBF16, kE4M3, kI8, kI4 (kF64: reference)
   index_t num_matrices = 0, rows = 0, cols = 0;
   const KernelTable* table = nullptr;  // of the Exec that packed them, the only one that can read them
-  Storage data;
+  // Where each of the matrices begins (cache lines). nullptr: not in memory now, and no row may ask for it.
+  std::vector<const std::byte*> matrices;
+  Storage data;  // their memory, unless somebody else has it
 };
 
 inline bool is_int(DType dtype) {
   return dtype == DType::kI8 || dtype == DType::kI4;
 }
 
-/// w_ExFD: num_matrices * F rows, f32 or bf16. `as`: the dtype of w, kE4M3 (128x128 blocks share a scale), kI8 or kI4.
+/// Bytes of one packed matrix, whole cache lines.
+index_t packed_bytes(const Exec& ex, DType as, index_t rows, index_t cols);
+/// Packs one matrix to `to`: packed_bytes of them, at a cache line. w: f32 or bf16. `as`: the dtype of w, kE4M3
+/// (128x128 blocks share a scale), kI8 or kI4.
+void pack_matrix(Exec& ex, std::byte* to, ConstView w_FD, DType as);
+/// The same as kE4M3 of weights that are codes already, with a scale for each row and 128 columns: what a checkpoint
+/// holds, bit for bit.
+void pack_fp8_matrix(Exec& ex, std::byte* to, Fp8Const w_FD);
+
+/// w_ExFD: num_matrices * F rows, f32 or bf16. `as`: as pack_matrix takes it.
 PackedWeights pack_weights(Exec& ex, ConstView w_ExFD, index_t num_matrices, DType as);
 inline PackedWeights pack_weights(Exec& ex, ConstView w_ExFD, index_t num_matrices = 1) {
   return pack_weights(ex, w_ExFD, num_matrices, w_ExFD.dtype);
 }
-
-/// Weights that are codes already, with a scale for each row and 128 columns: what a checkpoint holds, bit for bit.
-PackedWeights pack_fp8_weights(Exec& ex, Fp8Const w_ExFD, index_t num_matrices = 1);
 
 /// y_SF (write) x_SD W^T. x has the dtype of the weights, with codes or integers f32 or bf16; y: f32 or bf16. Rows are
 /// grouped as in grouped_gemm_nt. A row's result does not depend on the other rows.

@@ -25,8 +25,9 @@ struct KernelTable {
   decltype(&kernels::grouped_gemm_nt) grouped_gemm_nt;  // gemm_* are groups of one
   decltype(&kernels::grouped_gemm_nn) grouped_gemm_nn;
   decltype(&kernels::grouped_gemm_tn) grouped_gemm_tn;
-  void (*fill_packed)(Exec&, kernels::PackedWeights&, ConstView w);  // pack_weights: fills data, the rest is set
-  void (*fill_packed_fp8)(Exec&, kernels::PackedWeights&, kernels::Fp8Const w);  // the same for pack_fp8_weights
+  index_t (*packed_bytes)(DType as, index_t rows, index_t cols);
+  decltype(&kernels::pack_matrix) pack_matrix;  // not as kE4M3
+  decltype(&kernels::pack_fp8_matrix) pack_fp8_matrix;
   decltype(&kernels::packed_gemm_nt) packed_gemm_nt;
   decltype(&kernels::fp8_quantize_rows) fp8_quantize_rows;
   decltype(&kernels::fp8_quantize_columns) fp8_quantize_columns;

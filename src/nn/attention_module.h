@@ -1,5 +1,4 @@
 #pragma once
-#include <functional>
 #include <memory>
 
 #include "formats/model_config.h"
@@ -11,8 +10,6 @@
 #include "nn/saved_activation.h"
 
 namespace hadal {
-
-using ParamVisitor = std::function<void(const Param&)>;
 
 /// What one attention layer keeps between forward and backward. Empty views: recomputed or not used by this kind.
 struct AttentionSaved {
@@ -39,7 +36,7 @@ class AttentionModule {
                         const Saved& saved) = 0;
   virtual void visit_params(const ParamVisitor& v) = 0;
   virtual void refresh(Exec& ex) = 0;
-  virtual void pack(Exec& ex, PackAs as) = 0;
+  virtual void pack(const PackPass& pass, PackAs as) = 0;
 };
 
 }  // namespace hadal

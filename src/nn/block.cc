@@ -104,12 +104,25 @@ void Block::visit_params(const ParamVisitor& v) {
     mlp_->visit_params(v);
 }
 
-void Block::pack(Exec& ex, const PackRecipe& recipe) {
-  attention_->pack(ex, recipe.attention);
+void Block::pack(const PackPass& pass, const PackRecipe& recipe) {
+  attention_->pack(pass, recipe.attention);
   if (moe_)
-    moe_->pack(ex, recipe);
+    moe_->pack(pass, recipe);
   else
-    mlp_->pack(ex, recipe.dense);
+    mlp_->pack(pass, recipe.dense);
+}
+
+void Block::stream_experts(ExpertCache& cache, int layer, const Block* next) {
+  Moe::LookAhead look_ahead;
+  if (next != nullptr && next->moe_)
+    // The present residual stream is close to the one that the next router will see.
+    look_ahead = [next](Context& ctx, ConstView x_TD) {
+      const ArenaScope scope(ctx.scratch);
+      const View h = ctx.temp(x_TD.rows, x_TD.cols);
+      next->ffn_norm_.forward(ctx, h, {}, x_TD);
+      next->moe_->guess(ctx, h);
+    };
+  moe_->stream(cache, layer, std::move(look_ahead));
 }
 
 void Block::refresh(Exec& ex) {

@@ -33,7 +33,10 @@ class Block {
   void visit_params(const ParamVisitor& v);
   void refresh(Exec& ex);
   /// For inference: Linear::pack of all layers.
-  void pack(Exec& ex, const PackRecipe& recipe);
+  void pack(const PackPass& pass, const PackRecipe& recipe);
+
+  /// For inference: Moe::stream, looking ahead to block `next` (nullptr: to none). Both must stay where they are.
+  void stream_experts(ExpertCache& cache, int layer, const Block* next);
 
   /// nullptr for a dense block.
   Moe* moe() { return moe_ ? &*moe_ : nullptr; }

@@ -53,78 +53,98 @@ struct KvB {
       : heads(c.num_attention_heads), nope(c.qk_nope_head_dim), value(c.v_head_dim), rank(c.kv_lora_rank) {}
 };
 
-class Reader {
+class GgufSource final : public WeightSource {
  public:
-  Reader(const GgufFile& file, Exec& ex) : file_(file), ex_(ex) {}
+  explicit GgufSource(const std::filesystem::path& path) : file_(path) {}
 
-  void read(const Param& p, const ModelConfig& config) {
-    const GgufPlace place = gguf_place(config, p.name);
-    if (place.layout == Layout::kKvB && file_.find_tensor(place.tensor) == nullptr) return read_split(p, place, config);
-    const GgufTensor* t = find(place.tensor, p);
-    if (t == nullptr) return;
-    const bool stacked = place.expert >= 0;
-    const std::vector<index_t> want = p.is_vector ? std::vector<index_t>{p.value.cols}
-                                      : stacked
-                                          ? std::vector<index_t>{p.value.cols, p.value.rows, config.n_routed_experts}
-                                          : std::vector<index_t>{p.value.cols, p.value.rows};
-    if (!fits(*t, want)) return;
+  void match(Model& model) override {
+    config_ = model.config();
+    std::vector<std::string> problems;
+    std::set<std::string> used;
+    const auto find = [&](const std::string& name, const Param& p, const std::vector<index_t>& want) {
+      const GgufTensor* t = file_.find_tensor(name);
+      if (t == nullptr) {
+        problems.push_back(str_cat("missing ", name, " (", p.name, ")"));
+        return t;
+      }
+      used.insert(name);
+      if (!can_dequantize(t->type))
+        problems.push_back(str_cat(t->name, " is ", ggml_type_info(t->type).name, ", which cannot be read yet"));
+      else if (t->dims != want)
+        problems.push_back(str_cat(
+            t->name, fmt::format(" has dimensions [{}], want [{}]", fmt::join(t->dims, ", "), fmt::join(want, ", "))));
+      return t;
+    };
+    model.visit_params([&](const Param& p) {
+      Source from{.place = gguf_place(config_, p.name)};
+      if (from.place.layout == Layout::kKvB && file_.find_tensor(from.place.tensor) == nullptr) {
+        const KvB size(config_);
+        const std::string prefix = from.place.tensor.substr(0, from.place.tensor.find("attn_kv_b"));
+        from.key = find(prefix + "attn_k_b.weight", p, {size.nope, size.rank, size.heads});
+        from.tensor = find(prefix + "attn_v_b.weight", p, {size.rank, size.value, size.heads});
+      } else {
+        std::vector<index_t> want = {p.value.cols};
+        if (!p.is_vector) want.push_back(p.value.rows);
+        if (from.place.expert >= 0) want.push_back(config_.n_routed_experts);
+        from.tensor = find(from.place.tensor, p, want);
+      }
+      if (!problems.empty()) return;
+      const index_t first = from.place.expert >= 0 ? from.place.expert * p.value.count() : 0;
+      from.data = from.tensor->data + ggml_bytes(from.tensor->type, first);
+      const index_t bytes = from.key != nullptr ? from.tensor->bytes() : ggml_bytes(from.tensor->type, p.value.count());
+      from.piece = ahead_.add({from.data, static_cast<std::size_t>(bytes)});
+      sources_[p.name] = from;
+    });
+    for (const GgufTensor& t : file_.tensors())
+      if (!used.contains(t.name) && t.name != "rope_freqs.weight" && !of_later_block(t.name))
+        problems.push_back("no place for " + t.name);
+    fail_on_problems(file_.where(), problems);
+  }
+
+  void read(Exec& ex, const Param& p) override {
+    const Source& from = sources_.at(p.name);
+    const auto read_to = [&](const Param& to) {
+      ahead_.pass(from.piece, [&] { from.key != nullptr ? read_split(ex, to, from) : read_rows(ex, to, from); });
+    };
+    if (p.value.dtype != DType::kE4M3) return read_to(p);
+    Tensor wide(DType::kF32, p.value.rows, p.value.cols);
+    Param as_f32 = p;
+    as_f32.value = wide.view();
+    read_to(as_f32);
+    set_param(ex, p, wide.view());
+  }
+
+ private:
+  struct Source {
+    GgufPlace place;
+    const GgufTensor *tensor = nullptr, *key = nullptr;  // key: attn_k_b of a split kv_b, whose attn_v_b is `tensor`
+    const std::byte* data = nullptr;                     // of `tensor`, or of the expert in it
+    std::size_t piece = 0;                               // of ahead_
+  };
+
+  bool of_later_block(const std::string& name) const {
+    return name.starts_with("blk.") && std::atoi(name.c_str() + 4) >= config_.num_hidden_layers;
+  }
+
+  static void read_rows(Exec& ex, const Param& p, const Source& from) {
     // A vector is one row, unless its elements change places.
-    const bool moves = place.layout == Layout::kInterleaved;
+    const bool moves = from.place.layout == Layout::kInterleaved;
     const View to = moves ? as_column(p) : p.value;
-    const index_t half = moves ? to.rows / place.heads / 2 : 0, first = stacked ? place.expert * p.value.rows : 0;
-    ex_.pool.parallel_for(to.rows, [&](index_t r, int) {
+    const index_t half = moves ? to.rows / from.place.heads / 2 : 0;
+    const GgmlType type = from.tensor->type;
+    ex.pool.parallel_for(to.rows, [&](index_t r, int) {
       std::vector<float> row(static_cast<std::size_t>(to.cols));
-      const index_t from = first + (moves ? interleaved_row(r, half) : r);
-      ggml_dequantize(row.data(), t->type, t->data + ggml_bytes(t->type, from * to.cols), to.cols);
+      const index_t stored = moves ? interleaved_row(r, half) : r;
+      ggml_dequantize(row.data(), type, from.data + ggml_bytes(type, stored * to.cols), to.cols);
       set_row(to, r, row.data());
     });
   }
 
-  /// Throws when anything did not fit, or a tensor was not asked for.
-  void finish(const ModelConfig& config) {
-    for (const GgufTensor& t : file_.tensors())
-      if (!used_.contains(t.name) && t.name != "rope_freqs.weight" && !of_later_block(t.name, config))
-        problems_.push_back("no place for " + t.name);
-    if (problems_.empty()) return;
-    constexpr std::size_t kShown = 20;
-    std::string text;
-    for (std::size_t i = 0; i < std::min(problems_.size(), kShown); ++i) text += (i > 0 ? "; " : "") + problems_[i];
-    fail(file_.where(), ": ", problems_.size(), " tensors do not fit the config: ", text,
-         problems_.size() > kShown ? "; ..." : "");
-  }
-
- private:
-  static bool of_later_block(const std::string& name, const ModelConfig& config) {
-    return name.starts_with("blk.") && std::atoi(name.c_str() + 4) >= config.num_hidden_layers;
-  }
-  const GgufTensor* find(const std::string& name, const Param& p) {
-    const GgufTensor* t = file_.find_tensor(name);
-    if (t == nullptr)
-      problems_.push_back(str_cat("missing ", name, " (", p.name, ")"));
-    else
-      used_.insert(name);
-    return t;
-  }
-  bool fits(const GgufTensor& t, const std::vector<index_t>& want) {
-    if (!can_dequantize(t.type))
-      problems_.push_back(str_cat(t.name, " is ", ggml_type_info(t.type).name, ", which cannot be read yet"));
-    else if (t.dims != want)
-      problems_.push_back(str_cat(
-          t.name, fmt::format(" has dimensions [{}], want [{}]", fmt::join(t.dims, ", "), fmt::join(want, ", "))));
-    else
-      return true;
-    return false;
-  }
-
   /// attn_k_b [heads, rank, nope] and attn_v_b [heads, value, rank] into the rows of each head.
-  void read_split(const Param& p, const GgufPlace& place, const ModelConfig& config) {
-    const KvB size(config);
-    const std::string prefix = place.tensor.substr(0, place.tensor.find("attn_kv_b"));
-    const GgufTensor *k = find(prefix + "attn_k_b.weight", p), *v = find(prefix + "attn_v_b.weight", p);
-    if (k == nullptr || v == nullptr || !fits(*k, {size.nope, size.rank, size.heads}) ||
-        !fits(*v, {size.rank, size.value, size.heads}))
-      return;
-    ex_.pool.parallel_for(size.heads, [&](index_t h, int) {
+  void read_split(Exec& ex, const Param& p, const Source& from) const {
+    const KvB size(config_);
+    const GgufTensor *k = from.key, *v = from.tensor;
+    ex.pool.parallel_for(size.heads, [&](index_t h, int) {
       const index_t first = h * (size.nope + size.value);
       std::vector<float> key(static_cast<std::size_t>(size.rank * size.nope)), row(static_cast<std::size_t>(size.rank));
       ggml_dequantize(key.data(), k->type, k->data + ggml_bytes(k->type, h * size.rank * size.nope),
@@ -142,10 +162,10 @@ class Reader {
     });
   }
 
-  const GgufFile& file_;
-  Exec& ex_;
-  std::set<std::string> used_;
-  std::vector<std::string> problems_;
+  GgufFile file_;
+  ModelConfig config_;
+  std::map<std::string, Source> sources_;
+  ReadAhead ahead_;
 };
 
 /// `num_rows` rows of `cols` values as `type`, to a sink; `get` gives row r, from any thread.
@@ -198,18 +218,8 @@ void add_split(Exec& ex, std::vector<GgufTensorToWrite>& tensors, const Param& p
 
 }  // namespace
 
-void load_gguf_weights(Model& model, Exec& ex, const GgufFile& file) {
-  Reader reader(file, ex);
-  model.visit_params([&](const Param& p) {
-    if (p.value.dtype != DType::kE4M3) return reader.read(p, model.config());
-    Tensor wide(DType::kF32, p.value.rows, p.value.cols);
-    Param as_f32 = p;
-    as_f32.value = wide.view();
-    reader.read(as_f32, model.config());
-    set_param(ex, p, wide.view());
-  });
-  reader.finish(model.config());
-  model.refresh(ex);
+std::unique_ptr<WeightSource> open_gguf_weights(const std::filesystem::path& path) {
+  return std::make_unique<GgufSource>(path);
 }
 
 GgmlType fitting_type(GgmlType type, index_t cols) {

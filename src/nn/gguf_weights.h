@@ -3,13 +3,12 @@
 
 #include "formats/gguf_model.h"
 #include "formats/tokenizer_files.h"
-#include "nn/model.h"
+#include "nn/weight_source.h"
 
 namespace hadal {
 
-/// Fills every parameter from a GGUF file (formats/gguf_model.h), in the dtype of the model. Throws Error and names all
-/// tensors that are missing, left over or of the wrong shape. MTP modules: GGUF has none; config() says so.
-void load_gguf_weights(Model& model, Exec& ex, const GgufFile& file);
+/// The parameters in a GGUF file (formats/gguf_model.h). MTP modules: GGUF has none; the config that it gives says so.
+std::unique_ptr<WeightSource> open_gguf_weights(const std::filesystem::path& path);
 
 /// The type of each matrix of a file: one that can_quantize.
 using GgufTypes = std::function<GgmlType(const Param&)>;

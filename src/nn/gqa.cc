@@ -129,9 +129,9 @@ void Gqa::visit_params(const ParamVisitor& v) {
   o_proj_.visit_params(v);
 }
 
-void Gqa::pack(Exec& ex, PackAs as) {
-  qkv_.pack(ex, as);
-  o_proj_.pack(ex, as);
+void Gqa::pack(const PackPass& pass, PackAs as) {
+  qkv_.pack(pass, as);
+  o_proj_.pack(pass, as);
 }
 
 void Gqa::refresh(Exec& ex) {

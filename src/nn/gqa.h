@@ -15,7 +15,7 @@ class Gqa final : public AttentionModule {
                 const Saved& saved) override;
   void visit_params(const ParamVisitor& v) override;
   void refresh(Exec& ex) override;
-  void pack(Exec& ex, PackAs as) override;
+  void pack(const PackPass& pass, PackAs as) override;
 
  private:
   index_t heads_, kv_heads_, dim_;

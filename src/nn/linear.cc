@@ -100,39 +100,61 @@ kernels::Fp8Const Linear::quantized_weight() const {
   return {codes_.view(), scales_.view().as<float>()};
 }
 
-/// Of weight_ as E4M3 codes: a scale for each row and 128 columns. Blocks begin anew with each part.
-Tensor Linear::scales_of_rows() const {
-  Tensor of_rows(DType::kF32, weight_.rows(), scales_.cols());
+/// Of rows of weight_ as E4M3 codes: a scale for each row and 128 columns. Blocks begin anew with each part.
+Tensor Linear::scales_of_rows(index_t first, index_t count) const {
+  Tensor of_rows(DType::kF32, count, scales_.cols());
+  const auto to = of_rows.view().as<float>();
+  const auto from = scales_.view().as<float>();
   index_t row = 0, block = 0;
   for (const LinearPart& part : parts_) {
-    kernels::fp8_scales_of_rows(of_rows.view().slice_rows(row, part.rows).as<float>(),
-                                scales_.view().slice_rows(block, fp8_tiles(part.rows)).as<float>());
+    for (index_t r = std::max(first, row); r < std::min(first + count, row + part.rows); ++r)
+      std::ranges::copy(from.row(block + (r - row) / kernels::kFp8Tile), to.row(r - first).begin());
     row += part.rows, block += fp8_tiles(part.rows);
   }
   return of_rows;
 }
 
-Tensor Linear::wide_weight(Exec& ex, DType dtype) const {
-  Tensor wide(dtype, weight_.rows(), weight_.cols());
+void Linear::wide_rows(Exec& ex, View to, index_t first) const {
+  const ConstView rows = weight_.view().slice_rows(first, to.rows);
   if (held_fp8())
-    kernels::fp8_dequantize_rows(ex, wide.view(), {weight_.view(), scales_of_rows().view().as<float>()});
+    kernels::fp8_dequantize_rows(ex, to, {rows, scales_of_rows(first, to.rows).view().as<float>()});
   else
-    kernels::convert(ex, wide.view(), weight_.view());
-  return wide;
+    kernels::convert(ex, to, rows);
 }
 
-void Linear::pack(Exec& ex, PackAs as) {
-  if (fp8_ || packed_) return;
-  if (!held_fp8()) {
-    packed_ = kernels::pack_weights(ex, weight_.view(), options_.num_matrices, as.value_or(weight_.dtype()));
-  } else if (as.value_or(DType::kE4M3) == DType::kE4M3) {
-    packed_ =
-        kernels::pack_fp8_weights(ex, {weight_.view(), scales_of_rows().view().as<float>()}, options_.num_matrices);
-  } else {
-    packed_ = kernels::pack_weights(ex, wide_weight(ex, DType::kBF16).view(), options_.num_matrices, *as);
+/// Matrix e as weight_ has it, or read into the buffer (E4M3: its scales into scales_).
+ConstView Linear::read_matrix(const PackPass& pass, index_t e, Tensor& buffer) {
+  if (!pass.fill) return weight_.view().slice_rows(e * out_, out_);
+  if (buffer.empty()) buffer = Tensor(weight_.dtype(), out_, in_);
+  const std::size_t count = parts_.size() / static_cast<std::size_t>(options_.num_matrices);  // of one matrix
+  index_t row = 0, block = e * scales_.rows() / options_.num_matrices;
+  for (const LinearPart& part : std::span(parts_).subspan(static_cast<std::size_t>(e) * count, count)) {
+    const index_t blocks = held_fp8() ? fp8_tiles(part.rows) : 0;
+    pass.fill(Param{.name = part.name + ".weight",
+                    .value = buffer.view().slice_rows(row, part.rows),
+                    .scales = blocks > 0 ? scales_.view().slice_rows(block, blocks).as<float>() : Mat<float>{},
+                    .grad = {}});
+    row += part.rows, block += blocks;
   }
-  weight_ = Tensor();
-  scales_ = Tensor();
+  return buffer.view();
+}
+
+void Linear::pack(const PackPass& pass, PackAs as) {
+  if (fp8_ || packed_) return;
+  const DType form = as.value_or(weight_.dtype());
+  const auto pack_one = [&](index_t e, PackPass::Buffers& buffers, std::byte* to) {
+    const ConstView w = read_matrix(pass, e, buffers.values);
+    if (!held_fp8()) return kernels::pack_matrix(pass.ex, to, w, form);
+    const Tensor scales = scales_of_rows(e * out_, out_);
+    const kernels::Fp8Const codes{w, scales.view().as<float>()};
+    if (form == DType::kE4M3) return kernels::pack_fp8_matrix(pass.ex, to, codes);
+    if (buffers.wide.empty()) buffers.wide = Tensor(DType::kBF16, out_, in_);
+    kernels::fp8_dequantize_rows(pass.ex, buffers.wide.view(), codes);
+    kernels::pack_matrix(pass.ex, to, buffers.wide.view(), form);
+  };
+  if (!pass.pack(packed_, name(), {form, options_.num_matrices, out_, in_}, pack_one)) return;
+  weight_ = packed_ ? Tensor() : Tensor(weight_.dtype(), weight_.rows(), in_);
+  if (packed_) scales_ = Tensor();
 }
 
 void Linear::refresh(Exec& ex) {

@@ -6,6 +6,7 @@
 
 #include "kernels/packed_gemm.h"
 #include "nn/context.h"
+#include "nn/pack_pass.h"
 #include "tensor/param.h"
 
 namespace hadal {
@@ -47,12 +48,14 @@ class Linear {
   Linear() = default;
   Linear(std::vector<LinearPart> parts, index_t in, Precision precision, Options options);
 
+  /// Of the first tensor, without ".weight".
+  const std::string& name() const { return parts_[0].name; }
   index_t in() const { return in_; }
   index_t out() const { return out_; }
   /// [E * out, in]. Not after pack().
   ConstView weight() const { return weight_.view(); }
-  /// A copy of weight(), E4M3 codes multiplied by their scales.
-  Tensor wide_weight(Exec& ex, DType dtype) const;
+  /// to (=) rows [first, first + to.rows) of weight(), E4M3 codes multiplied by their scales.
+  void wide_rows(Exec& ex, View to, index_t first) const;
   View weight_grad() { return grad_.view(); }
 
   /// y (write) x W^T (+ b, with kAssign only). offsets: rows of each expert, empty for E = 1.
@@ -64,8 +67,12 @@ class Linear {
   void backward_weight(Context& ctx, ConstView dy, ConstView x, std::span<const index_t> offsets = {});
 
   /// Rearranges the weights for inference (kernels/packed_gemm.h), as integers or E4M3 if asked, and gives up the order
-  /// that everything but forward() reads. As they are, the results stay the same, bit for bit.
-  void pack(Exec& ex, PackAs as = {});
+  /// that everything but forward() reads. As they are, the results stay the same, bit for bit. With pass.fill the
+  /// values are read a matrix at a time, so the layer never stands in memory twice (not the bias, which must have its
+  /// values).
+  void pack(const PackPass& pass, PackAs as = {});
+  /// Where a packed layer lies; nullptr before.
+  kernels::PackedWeights* packed() { return packed_ ? &*packed_ : nullptr; }
 
   /// Brings derived forms of the weight (FP8 codes) up to date; after loading and after every optimizer step.
   void refresh(Exec& ex);
@@ -104,7 +111,8 @@ class Linear {
   std::optional<kernels::PackedWeights> packed_;  // instead of weight_
   Tensor codes_, scales_;  // fp8: E4M3 weights and their 128x128 block scales; held_fp8(): the scales of weight_
   bool held_fp8() const { return weight_.dtype() == DType::kE4M3; }
-  Tensor scales_of_rows() const;
+  Tensor scales_of_rows(index_t first, index_t count) const;
+  ConstView read_matrix(const PackPass& pass, index_t e, Tensor& buffer);
   kernels::Fp8Const quantized_weight() const;
 };
 

@@ -135,21 +135,32 @@ void Mla::multiply_by_head(Context& ctx, View y, ConstView x, std::span<const in
   }
 }
 
-void Mla::pack(Exec& ex, PackAs as) {
-  const Tensor wide = kv_up_.wide_weight(ex, compute_);
-  const ConstView w_kv = wide.view();
-  Tensor key(w_kv.dtype, heads_ * rank_, nope_), value(w_kv.dtype, heads_ * value_, rank_);
-  for (index_t h = 0; h < heads_; ++h) {
-    const ConstView w = w_kv.slice_rows(h * (nope_ + value_), nope_ + value_);
-    transpose(key.view().slice_rows(h * rank_, rank_), w.slice_rows(0, nope_));
-    copy_rows(value.view().slice_rows(h * value_, value_), w.slice_rows(nope_, value_));
-  }
+void Mla::pack(const PackPass& pass, PackAs as) {
+  if (pass.fill) kv_up_.visit_params(pass.fill);  // for three forms
+  const bool held_fp8 = kv_up_.weight().dtype == DType::kE4M3;
+  // Rows of the part of head h.
+  const auto of_head = [&](index_t h, index_t first, index_t count, Tensor& buffer) -> ConstView {
+    first += h * (nope_ + value_);
+    if (!held_fp8) return kv_up_.weight().slice_rows(first, count);
+    if (buffer.empty()) buffer = Tensor(compute_, count, rank_);
+    kv_up_.wide_rows(pass.ex, buffer.view(), first);
+    return buffer.view();
+  };
   // Of integers only the finer ones, and no second rounding to E4M3: these matrices are small.
-  const DType halves = as == DType::kI8 || as == DType::kI4 ? DType::kI8 : w_kv.dtype;
-  absorbed_key_ = kernels::pack_weights(ex, key.view(), heads_, halves);
-  absorbed_value_ = kernels::pack_weights(ex, value.view(), heads_, halves);
-  for (Linear* linear : {&down_, &q_up_, &kv_up_, &o_proj_})
-    if (linear->out() > 0) linear->pack(ex, as);
+  const DType halves = as == DType::kI8 || as == DType::kI4 ? DType::kI8 : compute_;
+  pass.pack(absorbed_key_, kv_up_.name() + ".key", {halves, heads_, rank_, nope_},
+            [&](index_t h, PackPass::Buffers& buffers, std::byte* to) {
+              if (buffers.values.empty()) buffers.values = Tensor(compute_, rank_, nope_);
+              transpose(buffers.values.view(), of_head(h, 0, nope_, buffers.wide));
+              kernels::pack_matrix(pass.ex, to, buffers.values.view(), halves);
+            });
+  pass.pack(absorbed_value_, kv_up_.name() + ".value", {halves, heads_, value_, rank_},
+            [&](index_t h, PackPass::Buffers& buffers, std::byte* to) {
+              kernels::pack_matrix(pass.ex, to, of_head(h, nope_, value_, buffers.wide), halves);
+            });
+  kv_up_.pack({.ex = pass.ex, .places = pass.places}, as);
+  for (Linear* linear : {&down_, &q_up_, &o_proj_})
+    if (linear->out() > 0) linear->pack(pass, as);
 }
 
 /// Attention over projected keys and values of segments whose past is in the cache: every latent is projected up again.

@@ -19,7 +19,7 @@ class Mla final : public AttentionModule {
                 const Saved& saved) override;
   void visit_params(const ParamVisitor& v) override;
   void refresh(Exec& ex) override;
-  void pack(Exec& ex, PackAs as) override;
+  void pack(const PackPass& pass, PackAs as) override;
 
  private:
   struct Latent;

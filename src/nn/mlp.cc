@@ -57,9 +57,14 @@ void Mlp::visit_params(const ParamVisitor& v) {
   down_.visit_params(v);
 }
 
-void Mlp::pack(Exec& ex, PackAs as) {
-  gate_up_.pack(ex, as);
-  down_.pack(ex, as);
+void Mlp::pack(const PackPass& pass, PackAs as) {
+  gate_up_.pack(pass, as);
+  down_.pack(pass, as);
+}
+
+void Mlp::place_expert(int e, const std::byte* gate_up, const std::byte* down) {
+  gate_up_.packed()->matrices.at(static_cast<std::size_t>(e)) = gate_up;
+  down_.packed()->matrices.at(static_cast<std::size_t>(e)) = down;
 }
 
 void Mlp::refresh(Exec& ex) {

@@ -27,7 +27,9 @@ class Mlp {
   void visit_params(const ParamVisitor& v);
   void refresh(Exec& ex);
   /// For inference: Linear::pack of both layers.
-  void pack(Exec& ex, PackAs as);
+  void pack(const PackPass& pass, PackAs as);
+  /// After pack(): where the matrices of expert `e` lie from now on (nullptr: not in memory).
+  void place_expert(int e, const std::byte* gate_up, const std::byte* down);
 
  private:
   index_t intermediate_ = 0;

@@ -9,6 +9,8 @@
 namespace hadal {
 namespace {
 
+constexpr const char* kEmbeddingName = "model.embed_tokens.weight";
+
 std::uint64_t hash_name(std::string_view name) {
   std::uint64_t h = 0xCBF29CE484222325ULL;  // FNV-1a
   for (const char c : name) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
@@ -96,7 +98,7 @@ void Model::run_blocks(Context& ctx, View hidden_TD, std::span<const int> ids, c
                        KvCache* cache, const ForwardProbe* probe) {
   const ArenaScope scope(ctx.scratch);
   View x = ctx.temp(static_cast<index_t>(ids.size()), config_.hidden_size);
-  kernels::embedding_forward(ctx.exec, x, embedding_.view(), ids);
+  kernels::embedding_forward(ctx.exec, x, embedding(), ids);
   if (probe != nullptr && probe->hidden) probe->hidden(-1, x);
   for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
     kernels::RouterChoice routed;
@@ -144,7 +146,7 @@ void Model::logits(Context& ctx, View logits_TV, ConstView hidden_TD) const {
   else if (tied_head_)
     kernels::packed_gemm_nt(ctx.exec, logits_TV, hidden_TD, *tied_head_, rows);
   else
-    kernels::gemm_nt(ctx.exec, logits_TV, hidden_TD, embedding_.view());
+    kernels::gemm_nt(ctx.exec, logits_TV, hidden_TD, embedding());
 }
 
 void Model::mtp_logits(Context& ctx, View logits_TV, ConstView states_TD, std::span<const int> ids,
@@ -160,11 +162,11 @@ void Model::mtp_logits(Context& ctx, View logits_TV, ConstView states_TD, std::s
   const ForwardBatch batch{positions, {&segment, 1}, begins, rope_table_.view(), {}, 0};
 
   const ArenaScope scope(ctx.scratch);
-  const View embedding = ctx.temp(rows, config_.hidden_size), normed = ctx.temp(rows, config_.hidden_size);
-  kernels::embedding_forward(ctx.exec, embedding, embedding_.view(), ids.subspan(1));
+  const View embedded = ctx.temp(rows, config_.hidden_size), normed = ctx.temp(rows, config_.hidden_size);
+  kernels::embedding_forward(ctx.exec, embedded, embedding(), ids.subspan(1));
   kernels::RouterChoice routed;
   const bool want_router = probe != nullptr && probe->router && mtp_[0].moe() != nullptr;
-  const View x = mtp_[0].forward(ctx, embedding, states_TD.slice_rows(0, rows), batch, nullptr, nullptr, nullptr,
+  const View x = mtp_[0].forward(ctx, embedded, states_TD.slice_rows(0, rows), batch, nullptr, nullptr, nullptr,
                                  want_router ? &routed : nullptr);
   if (want_router) probe->router(config_.num_hidden_layers, routed);
   if (probe != nullptr && probe->hidden) probe->hidden(config_.num_hidden_layers, x);
@@ -178,24 +180,42 @@ void Model::mtp_forward(Context& ctx, View out_TD, ConstView states_TD, std::spa
   const SliceRows rows(slices, static_cast<index_t>(next_ids.size()));
   ensure_positions(rows.num_positions);
   const ArenaScope scope(ctx.scratch);
-  const View embedding = ctx.temp(states_TD.rows, config_.hidden_size);
-  kernels::embedding_forward(ctx.exec, embedding, embedding_.view(), next_ids);
-  const View x = mtp_[0].forward(ctx, embedding, states_TD, rows.batch(rope_table_.view()), nullptr, nullptr,
+  const View embedded = ctx.temp(states_TD.rows, config_.hidden_size);
+  kernels::embedding_forward(ctx.exec, embedded, embedding(), next_ids);
+  const View x = mtp_[0].forward(ctx, embedded, states_TD, rows.batch(rope_table_.view()), nullptr, nullptr,
                                  &cache.layers[blocks_.size()], nullptr);
   mtp_[0].head_norm().forward(ctx, out_TD, {}, x);
 }
 
-void Model::pack(Exec& ex, const PackRecipe& recipe) {
-  for (Block& block : blocks_) block.pack(ex, recipe);
-  for (MtpModule& mtp : mtp_) mtp.pack(ex, recipe);
+void Model::pack(const PackPass& pass, const PackRecipe& recipe) {
+  for (Block& block : blocks_) block.pack(pass, recipe);
+  for (MtpModule& mtp : mtp_) mtp.pack(pass, recipe);
   if (head_)
-    head_->pack(ex, recipe.head);
+    head_->pack(pass, recipe.head);
   else if (recipe.head)
-    tied_head_ = kernels::pack_weights(ex, embedding_.view(), 1, *recipe.head);
+    pass.pack(tied_head_, "model.embed_tokens", {*recipe.head, 1, config_.vocab_size, config_.hidden_size},
+              [&](index_t, PackPass::Buffers&, std::byte* to) {
+                kernels::pack_matrix(pass.ex, to, embedding(), *recipe.head);
+              });
+}
+
+void Model::visit_unpacked(const ParamVisitor& v) {
+  visit_params([&](const Param& p) {
+    if (p.is_vector || p.name == kEmbeddingName) v(p);
+  });
+}
+
+void Model::use_embedding(ConstView embedding_VD) {
+  HADAL_CHECK(embedding_VD.dtype == precision_.compute && embedding_VD.rows == config_.vocab_size &&
+                  embedding_VD.cols == config_.hidden_size && embedding_VD.contiguous(),
+              "use_embedding: a table of another form");
+  embedding_ = Tensor();
+  embedding_elsewhere_ = embedding_VD;
 }
 
 void Model::visit_params(const ParamVisitor& v) {
-  v(Param{.name = "model.embed_tokens.weight",
+  HADAL_CHECK(!embedding_.empty(), kEmbeddingName, ": lies elsewhere, for inference");
+  v(Param{.name = kEmbeddingName,
           .value = embedding_.view(),
           .grad = embedding_grad_.empty() ? View{} : embedding_grad_.view()});
   for (Block& block : blocks_) block.visit_params(v);
@@ -219,6 +239,15 @@ void Model::init(std::uint64_t seed) {
 void Model::refresh(Exec& ex) {
   for (Block& block : blocks_) block.refresh(ex);
   for (MtpModule& mtp : mtp_) mtp.refresh(ex);
+}
+
+void Model::stream_experts(ExpertCache& cache) {
+  int layer = 0;
+  for (std::size_t i = 0; i < blocks_.size(); ++i)
+    if (blocks_[i].moe() != nullptr)
+      blocks_[i].stream_experts(cache, layer++, i + 1 < blocks_.size() ? &blocks_[i + 1] : nullptr);
+  for (MtpModule& mtp : mtp_)
+    if (mtp.moe() != nullptr) mtp.block().stream_experts(cache, layer++, nullptr);
 }
 
 std::vector<Moe*> Model::moe_layers() {

@@ -83,8 +83,16 @@ class Model {
   void init(std::uint64_t seed);
   /// Derived weights (FP8 codes) follow the parameters.
   void refresh(Exec& ex);
-  /// For inference only, from here on: rearranges all weights, as the recipe says (Linear::pack).
-  void pack(Exec& ex, const PackRecipe& recipe = {});
+  /// For inference only, from here on: rearranges all weights, as the recipe says (Linear::pack). What stays as it is
+  /// (visit_unpacked) must have its values before.
+  void pack(const PackPass& pass, const PackRecipe& recipe);
+  void pack(Exec& ex, const PackRecipe& recipe = {}) { pack({.ex = ex}, recipe); }
+  /// The parameters that packing leaves as they are: vectors and the embedding.
+  void visit_unpacked(const ParamVisitor& v);
+  /// For inference: the embedding lies in memory of the caller's, which outlives the model.
+  void use_embedding(ConstView embedding_VD);
+  /// After pack(), for inference: the routed experts come from `cache`, whose layers are those of moe_layers().
+  void stream_experts(ExpertCache& cache);
   /// MoE layers in order, MTP ones last.
   std::vector<Moe*> moe_layers();
   std::int64_t num_parameters();
@@ -95,7 +103,8 @@ class Model {
   View final_states(Context& ctx, const Batch& batch);
   ForwardBatch forward_batch(const Batch& batch, std::span<const kernels::AttentionSegment> segments);
   void ensure_positions(index_t positions);
-  ConstView head_weight() const { return head_ ? head_->weight() : embedding_.view(); }
+  ConstView embedding() const { return embedding_.empty() ? embedding_elsewhere_ : embedding_.view(); }
+  ConstView head_weight() const { return head_ ? head_->weight() : embedding(); }
   View head_grad() { return head_ ? head_->weight_grad() : embedding_grad_.view(); }
 
   ModelConfig config_;
@@ -103,6 +112,7 @@ class Model {
   RopePlan rope_;
   Tensor rope_table_;
   Tensor embedding_, embedding_grad_;
+  ConstView embedding_elsewhere_;
   std::vector<Block> blocks_;
   Norm norm_;
   std::optional<Linear> head_;

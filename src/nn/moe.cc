@@ -74,25 +74,41 @@ Moe::Moe(const ModelConfig& c, const std::string& prefix, Precision precision, b
                   precision, train);
 }
 
+/// Scores and choice, in f32.
+kernels::RouterChoice Moe::choose(Context& ctx, ConstView h_TD, Arena& arena) const {
+  const index_t num_tokens = h_TD.rows, top_k = policy_.num_experts_per_tok;
+  const DType wide = ctx.precision.wide();
+  const View h_wide = ctx.temp_wide(num_tokens, h_TD.cols), logits = ctx.temp_wide(num_tokens, num_experts_);
+  kernels::convert(ctx.exec, h_wide, h_TD);
+  gate_.forward(ctx, logits, h_wide);
+  const kernels::RouterChoice choice{arena.mat<int>(num_tokens, top_k), arena.view(wide, num_tokens, top_k),
+                                     arena.view(wide, num_tokens, num_experts_)};
+  kernels::router_forward(ctx.exec, choice, logits, bias_.empty() ? ConstView{} : bias_.view(), policy_);
+  return choice;
+}
+
+void Moe::stream(ExpertCache& cache, int layer, LookAhead look_ahead) {
+  streamed_ = std::make_unique<StreamedExperts>(cache, layer, experts_);
+  look_ahead_ = std::move(look_ahead);
+}
+
+void Moe::guess(Context& ctx, ConstView h_TD) const {
+  const ArenaScope scope(ctx.scratch);
+  streamed_->guess(choose(ctx, h_TD, ctx.scratch).index_TA);
+}
+
 void Moe::forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& batch, const BalancePolicy* balance,
                   Saved* saved, kernels::RouterChoice* routed) const {
   const ArenaScope scope(ctx.scratch);
   const index_t num_tokens = h_TD.rows, top_k = policy_.num_experts_per_tok, hidden = h_TD.cols;
   Arena& arena = saved != nullptr || routed != nullptr ? ctx.saved : ctx.scratch;
 
-  // Scores and choice, in f32.
-  const View h_wide = ctx.temp_wide(num_tokens, hidden), logits = ctx.temp_wide(num_tokens, num_experts_);
-  kernels::convert(ctx.exec, h_wide, h_TD);
-  gate_.forward(ctx, logits, h_wide);
-  const DType wide = ctx.precision.wide();
-  const kernels::RouterChoice choice{arena.mat<int>(num_tokens, top_k), arena.view(wide, num_tokens, top_k),
-                                     arena.view(wide, num_tokens, num_experts_)};
-  kernels::router_forward(ctx.exec, choice, logits, bias_.empty() ? ConstView{} : bias_.view(), policy_);
+  const kernels::RouterChoice choice = choose(ctx, h_TD, arena);
   if (routed != nullptr) *routed = choice;
   if (saved != nullptr && balance != nullptr) {
     const kernels::BalanceLossConfig& loss = balance->loss;
     if (loss.expert_alpha + loss.device_alpha + loss.communication_alpha + loss.sequence_alpha > 0) {
-      saved->dscores_TE = ctx.saved.zeros(wide, num_tokens, num_experts_);
+      saved->dscores_TE = ctx.saved.zeros(ctx.precision.wide(), num_tokens, num_experts_);
       saved->balance_loss = kernels::balance_loss(ctx.exec, saved->dscores_TE, choice.scores_TE, choice.index_TA,
                                                   batch.sequence_begins, loss, balance->loss_scale);
     }
@@ -113,8 +129,15 @@ void Moe::forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& b
   const View gathered = ctx.temp(num_slots, hidden);
   kernels::dispatch_gather(ctx.exec, gathered, h_TD, plan);
   const View expert_out = saved != nullptr ? ctx.keep(num_slots, hidden) : ctx.temp(num_slots, hidden);
-  experts_.forward(ctx, expert_out, gathered, Write::kAssign, saved != nullptr ? &saved->experts : nullptr,
-                   plan.offsets);
+  if (streamed_) {
+    HADAL_CHECK(saved == nullptr, prefix_, ": streamed experts are for inference");
+    streamed_->forward(ctx, expert_out, gathered, plan.offsets, [&] {
+      if (look_ahead_) look_ahead_(ctx, x_TD);
+    });
+  } else {
+    experts_.forward(ctx, expert_out, gathered, Write::kAssign, saved != nullptr ? &saved->experts : nullptr,
+                     plan.offsets);
+  }
   kernels::combine(ctx.exec, x_TD, expert_out, choice.weight_TA, plan);
   if (has_shared_) shared_.forward(ctx, x_TD, h_TD, Write::kAdd, saved != nullptr ? &saved->shared : nullptr);
 
@@ -161,10 +184,10 @@ void Moe::visit_params(const ParamVisitor& v) {
   if (has_shared_) shared_.visit_params(v);
 }
 
-void Moe::pack(Exec& ex, const PackRecipe& recipe) {
-  gate_.pack(ex);
-  experts_.pack(ex, recipe.experts);
-  if (has_shared_) shared_.pack(ex, recipe.dense);
+void Moe::pack(const PackPass& pass, const PackRecipe& recipe) {
+  gate_.pack(pass);
+  experts_.pack(pass, recipe.experts);
+  if (has_shared_) shared_.pack(pass, recipe.dense);
 }
 
 void Moe::refresh(Exec& ex) {

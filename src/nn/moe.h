@@ -2,7 +2,7 @@
 #include "kernels/balance_loss.h"
 #include "kernels/moe_dispatch.h"
 #include "kernels/router.h"
-#include "nn/mlp.h"
+#include "nn/streamed_experts.h"
 
 namespace hadal {
 
@@ -41,7 +41,15 @@ class Moe {
   void visit_params(const ParamVisitor& v);
   void refresh(Exec& ex);
   /// For inference: Linear::pack of all layers.
-  void pack(Exec& ex, const PackRecipe& recipe);
+  void pack(const PackPass& pass, const PackRecipe& recipe);
+
+  /// Looks at the residual stream before this layer's part is added.
+  using LookAhead = std::function<void(Context& ctx, ConstView x_TD)>;
+  /// After pack(), for inference: the routed experts come from layer `layer` of `cache`. look_ahead: runs while they
+  /// are read, to guess what the next layer will need; may be empty. This object must stay where it is.
+  void stream(ExpertCache& cache, int layer, LookAhead look_ahead);
+  /// Has the experts read that the router would choose for h_TD: a guess, which changes no result.
+  void guess(Context& ctx, ConstView h_TD) const;
 
   int num_experts() const { return num_experts_; }
   const kernels::RouterPolicy& policy() const { return policy_; }
@@ -49,6 +57,8 @@ class Moe {
   View correction_bias() { return bias_.empty() ? View{} : bias_.view(); }
 
  private:
+  kernels::RouterChoice choose(Context& ctx, ConstView h_TD, Arena& arena) const;
+
   std::string prefix_;
   int num_experts_ = 0;
   kernels::RouterPolicy policy_;
@@ -56,6 +66,8 @@ class Moe {
   Tensor bias_;
   Mlp experts_, shared_;
   bool has_shared_ = false;
+  std::unique_ptr<StreamedExperts> streamed_;  // nullptr: all experts are in memory
+  LookAhead look_ahead_;
 };
 
 /// The routing rules of a config.

@@ -56,9 +56,9 @@ void MtpModule::visit_params(const ParamVisitor& v) {
   block_.visit_params(v);
 }
 
-void MtpModule::pack(Exec& ex, const PackRecipe& recipe) {
-  projection_.pack(ex, recipe.dense);
-  block_.pack(ex, recipe);
+void MtpModule::pack(const PackPass& pass, const PackRecipe& recipe) {
+  projection_.pack(pass, recipe.dense);
+  block_.pack(pass, recipe);
 }
 
 void MtpModule::refresh(Exec& ex) {

@@ -35,8 +35,9 @@ class MtpModule {
   void visit_params(const ParamVisitor& v);
   void refresh(Exec& ex);
   /// For inference: Linear::pack of all layers.
-  void pack(Exec& ex, const PackRecipe& recipe);
+  void pack(const PackPass& pass, const PackRecipe& recipe);
   Moe* moe() { return block_.moe(); }
+  Block& block() { return block_; }
 
  private:
   Norm embedding_norm_, hidden_norm_, head_norm_;

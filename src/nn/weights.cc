@@ -37,21 +37,14 @@ std::string shape_text(const std::vector<index_t>& shape) {
 
 /// FP8 codes and the scales of their blocks (ragged at the edges): multiplied, to any float dtype, or as they are to
 /// codes and scales.
-void read_fp8(const Param& p, ConstView codes, ConstView scales, const Fp8Config& fp8) {
+void read_fp8(Exec& ex, const Param& p, ConstView codes, ConstView scales, const Fp8Config& fp8) {
   const View& value = p.value;
-  const std::string& name = p.name;
-  const index_t block_rows = (codes.rows + fp8.block_rows - 1) / fp8.block_rows;
-  const index_t block_cols = (codes.cols + fp8.block_cols - 1) / fp8.block_cols;
-  HADAL_CHECK(scales.rows == block_rows && scales.cols == block_cols, name, "_scale_inv: got ", scales.rows, " x ",
-              scales.cols, " scales, want ", block_rows, " x ", block_cols);
-  HADAL_CHECK(scales.dtype == DType::kF32 || scales.dtype == DType::kUE8M0, name, "_scale_inv: got ",
-              dtype_name(scales.dtype), ", want f32 or ue8m0");
   const auto scale_at = [&](index_t r, index_t c) {
     return scales.dtype == DType::kF32 ? scales.as<float>()(r, c) : to_f32(scales.as<ue8m0>()(r, c));
   };
   if (value.dtype == DType::kE4M3) {
-    HADAL_CHECK(p.scales.rows == scales.rows && p.scales.cols == scales.cols, name, ": blocks of ", fp8.block_rows, "x",
-                fp8.block_cols, " cannot be held as they are, only of 128x128");
+    HADAL_CHECK(p.scales.rows == scales.rows && p.scales.cols == scales.cols, p.name, ": blocks of ", fp8.block_rows,
+                "x", fp8.block_cols, " cannot be held as they are, only of 128x128");
     copy_rows(value, codes);
     for (index_t r = 0; r < scales.rows; ++r)
       for (index_t c = 0; c < scales.cols; ++c) p.scales(r, c) = scale_at(r, c);
@@ -60,22 +53,108 @@ void read_fp8(const Param& p, ConstView codes, ConstView scales, const Fp8Config
   float code_value[256];
   for (int i = 0; i < 256; ++i) code_value[i] = to_f32(e4m3{static_cast<std::uint8_t>(i)});
   const auto from = codes.as<e4m3>();
-  for (index_t r = 0; r < codes.rows; ++r)
-    for (index_t c = 0; c < codes.cols; ++c) {
-      const float x = code_value[from(r, c).bits] * scale_at(r / fp8.block_rows, c / fp8.block_cols);
-      switch (value.dtype) {
-        case DType::kF64:
-          value.as<double>()(r, c) = x;
-          break;
-        case DType::kF32:
-          value.as<float>()(r, c) = x;
-          break;
-        default:
-          value.as<bf16>()(r, c) = to_bf16(x);
-          break;
+  ex.pool.parallel_for((codes.rows + fp8.block_rows - 1) / fp8.block_rows, [&](index_t block, int) {
+    for (index_t r = block * fp8.block_rows; r < std::min(codes.rows, (block + 1) * fp8.block_rows); ++r)
+      for (index_t c = 0; c < codes.cols; ++c) {
+        const float x = code_value[from(r, c).bits] * scale_at(block, c / fp8.block_cols);
+        switch (value.dtype) {
+          case DType::kF64:
+            value.as<double>()(r, c) = x;
+            break;
+          case DType::kF32:
+            value.as<float>()(r, c) = x;
+            break;
+          default:
+            value.as<bf16>()(r, c) = to_bf16(x);
+            break;
+        }
       }
-    }
+  });
 }
+
+class SafetensorsSource final : public WeightSource {
+ public:
+  SafetensorsSource(const std::filesystem::path& folder, bool new_head)
+      : where_(folder.string()), files_(folder), new_head_(new_head) {}
+
+  void match(Model& model) override {
+    fp8_ = model.config().fp8.value_or(Fp8Config{});
+    std::vector<std::string> problems;
+    std::set<std::string> used;
+    model.visit_params([&](const Param& p) {
+      const std::string problem = match_one(p, used);
+      if (!problem.empty()) problems.push_back(problem);
+    });
+    for (const auto& [name, stored] : files_.tensors())
+      if (!used.contains(name) && !is_known_copy(model.config(), name) &&
+          !(new_head_ && is_of_language_model(model.config(), name)))
+        problems.push_back("no place for " + name);
+    fail_on_problems(where_, problems);
+  }
+
+  void read(Exec& ex, const Param& p) override {
+    if (is_new(p)) return;
+    const Place& place = places_.at(p.name);
+    ahead_.pass(place.piece, [&] {
+      if (place.scales != nullptr)
+        read_fp8(ex, p, place.stored->view(), place.scales->view(), fp8_);
+      else
+        set_param(ex, p, place.stored->view());
+    });
+  }
+
+ private:
+  struct Place {
+    const StoredTensor *stored = nullptr, *scales = nullptr;  // scales: of FP8 blocks
+    std::size_t piece = 0;                                    // of ahead_
+  };
+
+  bool is_new(const Param& p) const {
+    return new_head_ && p.name == "score.weight" && !files_.tensors().contains(p.name);
+  }
+
+  /// What is wrong, or nothing.
+  std::string match_one(const Param& p, std::set<std::string>& used) {
+    if (is_new(p)) return {};
+    const auto found = files_.tensors().find(p.name);
+    if (found == files_.tensors().end()) return "missing " + p.name;
+    used.insert(p.name);
+    const StoredTensor& stored = found->second;
+    const std::vector<index_t> want =
+        p.is_vector ? std::vector<index_t>{p.value.cols} : std::vector<index_t>{p.value.rows, p.value.cols};
+    if (stored.shape != want)
+      return str_cat(p.name, " has shape ", shape_text(stored.shape), ", want ", shape_text(want));
+    Place place{.stored = &stored};
+    const auto scales = files_.tensors().find(p.name + "_scale_inv");
+    if (scales != files_.tensors().end()) {
+      used.insert(scales->first);
+      place.scales = &scales->second;
+      if (stored.dtype != DType::kE4M3)
+        return str_cat(p.name, " has scales but is ", dtype_name(stored.dtype), ", want e4m3");
+      if (place.scales->dtype != DType::kF32 && place.scales->dtype != DType::kUE8M0)
+        return str_cat(scales->first, " is ", dtype_name(place.scales->dtype), ", want f32 or ue8m0");
+      const std::vector<index_t> blocks = {(p.value.rows + fp8_.block_rows - 1) / fp8_.block_rows,
+                                           (p.value.cols + fp8_.block_cols - 1) / fp8_.block_cols};
+      if (place.scales->shape != blocks)
+        return str_cat(scales->first, " has shape ", shape_text(place.scales->shape), ", want ", shape_text(blocks));
+    } else if (stored.dtype != DType::kF32 && stored.dtype != DType::kBF16 && stored.dtype != DType::kF16 &&
+               stored.dtype != DType::kF64) {
+      return str_cat(p.name, " is ", dtype_name(stored.dtype), ", want f32, bf16, f16 or e4m3 with ", p.name,
+                     "_scale_inv");
+    }
+    const std::span bytes(stored.data, static_cast<std::size_t>(stored.bytes()));
+    place.piece = ahead_.add(stored.mapped ? bytes : bytes.first(0));
+    places_[p.name] = place;
+    return {};
+  }
+
+  std::string where_;
+  SafetensorsFolder files_;
+  bool new_head_;
+  Fp8Config fp8_;
+  std::map<std::string, Place> places_;
+  ReadAhead ahead_;
+};
 
 }  // namespace
 
@@ -86,54 +165,27 @@ void set_param(Exec& ex, const Param& p, ConstView from) {
   kernels::fp8_quantize_blocks(ex, {p.value, p.scales}, wide.view(), 1, kernels::Scales::kF32);
 }
 
+std::unique_ptr<WeightSource> open_weights(const std::filesystem::path& path, bool new_head) {
+  if (path.extension() == ".gguf") return open_gguf_weights(path);
+  return std::make_unique<SafetensorsSource>(path, new_head);
+}
+
 void load_weights(Model& model, Exec& ex, const std::filesystem::path& folder, bool new_head) {
   HADAL_CHECK(!new_head || (model.config().scalar_head && folder.extension() != ".gguf"), folder.string(),
               ": a new head needs a model with a scalar head, and a folder of safetensors");
-  if (folder.extension() == ".gguf") return load_gguf_weights(model, ex, GgufFile(folder));
-  const SafetensorsFolder files(folder);
-  std::vector<std::string> problems;
-  std::set<std::string> used;
-  model.visit_params([&](const Param& p) {
-    const auto found = files.tensors().find(p.name);
-    if (found == files.tensors().end()) {
-      if (!new_head || p.name != "score.weight") problems.push_back("missing " + p.name);
-      return;
-    }
-    used.insert(p.name);
-    const StoredTensor& stored = found->second;
-    const std::vector<index_t> want =
-        p.is_vector ? std::vector<index_t>{p.value.cols} : std::vector<index_t>{p.value.rows, p.value.cols};
-    if (stored.shape != want) {
-      problems.push_back(str_cat(p.name, " has shape ", shape_text(stored.shape), ", want ", shape_text(want)));
-      return;
-    }
-    const auto scales = files.tensors().find(p.name + "_scale_inv");
-    if (scales != files.tensors().end()) {
-      used.insert(scales->first);
-      if (stored.dtype != DType::kE4M3)
-        problems.push_back(str_cat(p.name, " has scales but is ", dtype_name(stored.dtype), ", want e4m3"));
-      else
-        read_fp8(p, stored.view(), scales->second.view(), model.config().fp8.value_or(Fp8Config{}));
-    } else if (stored.dtype == DType::kF32 || stored.dtype == DType::kBF16 || stored.dtype == DType::kF16 ||
-               stored.dtype == DType::kF64) {
-      set_param(ex, p, stored.view());
-    } else {
-      problems.push_back(str_cat(p.name, " is ", dtype_name(stored.dtype), ", want f32, bf16, f16 or e4m3 with ",
-                                 p.name, "_scale_inv"));
-    }
-  });
-  for (const auto& [name, stored] : files.tensors())
-    if (!used.contains(name) && !is_known_copy(model.config(), name) &&
-        !(new_head && is_of_language_model(model.config(), name)))
-      problems.push_back("no place for " + name);
-  if (!problems.empty()) {
-    constexpr std::size_t kShown = 20;
-    const std::size_t shown = std::min(problems.size(), kShown);
-    fail(folder.string(), ": ", problems.size(), " tensors do not fit the config: ",
-         fmt::format("{}", fmt::join(problems.begin(), problems.begin() + static_cast<std::ptrdiff_t>(shown), "; ")),
-         problems.size() > shown ? "; ..." : "");
-  }
+  const std::unique_ptr<WeightSource> source = open_weights(folder, new_head);
+  source->match(model);
+  model.visit_params([&](const Param& p) { source->read(ex, p); });
   model.refresh(ex);
+}
+
+void load_packed(Model& model, Exec& ex, const std::filesystem::path& folder, const PackRecipe& recipe,
+                 PackedPlaces* places) {
+  const std::unique_ptr<WeightSource> source = open_weights(folder);
+  source->match(model);
+  const ParamVisitor read = [&](const Param& p) { source->read(ex, p); };
+  model.visit_unpacked(read);
+  model.pack({.ex = ex, .fill = read, .places = places}, recipe);
 }
 
 std::vector<TensorToWrite> weights_to_write(Model& model, DType dtype,

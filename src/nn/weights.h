@@ -4,7 +4,7 @@
 #include <functional>
 
 #include "formats/safetensors.h"
-#include "nn/model.h"
+#include "nn/weight_source.h"
 
 namespace hadal {
 
@@ -18,6 +18,11 @@ void load_weights(Model& model, Exec& ex, const std::filesystem::path& folder, b
 
 /// The value of one parameter from any float dtype: converted, or quantised in blocks of 128x128 where E4M3 is held.
 void set_param(Exec& ex, const Param& p, ConstView from);
+
+/// load_weights and Model::pack in one, tensor by tensor: the peak of memory is the packed model and what the threads
+/// have in hand, one tensor each.
+void load_packed(Model& model, Exec& ex, const std::filesystem::path& folder, const PackRecipe& recipe,
+                 PackedPlaces* places = nullptr);
 
 /// What a checkpoint of `model` holds: matrices in `dtype`, the router's correction bias in f32, MTP layers with their
 /// copies of embedding and head. `source` gives the value to write (the f32 master copy, say); default: Param::value.

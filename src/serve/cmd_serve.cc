@@ -79,10 +79,10 @@ int cmd_serve(Args args) {
     if (server.stopping()) api->drain();
     api->handle(request, exchange);
   });
-  LoadedModel loaded(o.load);
+  LoadedModel loaded(o.load, o.engine);
   HADAL_CHECK(loaded.tokenizer() != nullptr, "serve: ", o.load.model, " has no tokenizer");
   const std::optional<ChatTemplate> chat_template = chat_template_of(*loaded.tokenizer(), o.load.model);
-  EngineSource source(loaded, o.engine);
+  EngineSource source(loaded, loaded.engine);
   Api routes(source, *loaded.tokenizer(), chat_template ? &*chat_template : nullptr, api_opts);
   api = &routes;
   log_info("cache of ", source.stats().cache_tokens_total, " tokens, context of ", source.context());
@@ -92,6 +92,7 @@ int cmd_serve(Args args) {
   fmt::print("listening on http://{}:{}/\n", o.http.host, server.port());
   std::fflush(stdout);
   server.run(/*signals=*/true);
+  loaded.log_experts();
   return 0;
 }
 

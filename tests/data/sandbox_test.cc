@@ -170,8 +170,7 @@ TEST_P(SandboxTest, ManyAtOnce) {
       for (int k = 0; k < 3; ++k) out[i] += says(str_cat("print(", i, ")"));
     });
   for (std::thread& t : threads) t.join();
-  for (std::size_t i = 0; i < out.size(); ++i)
-    EXPECT_EQ(out[i], str_cat(i, "\n", i, "\n", i, "\n"));
+  for (std::size_t i = 0; i < out.size(); ++i) EXPECT_EQ(out[i], str_cat(i, "\n", i, "\n", i, "\n"));
 }
 
 TEST_P(SandboxTest, StrangeJobs) {

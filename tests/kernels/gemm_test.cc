@@ -212,7 +212,15 @@ TEST(PackedGemm, Fp8CodesAreWidenedExactly) {
   for (const Isa isa : {Isa::kReference, Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
     if (isa > best_isa()) continue;
     Exec ex(pool, isa);
-    const kernels::PackedWeights packed = kernels::pack_fp8_weights(ex, {codes.view(), scales.view().as<float>()});
+    kernels::PackedWeights packed{.dtype = DType::kE4M3,
+                                  .num_matrices = 1,
+                                  .rows = kRows,
+                                  .cols = kCols,
+                                  .table = &ex.kernels,
+                                  .matrices = {},
+                                  .data = Storage(kernels::packed_bytes(ex, DType::kE4M3, kRows, kCols))};
+    packed.matrices = {packed.data.data()};
+    kernels::pack_fp8_matrix(ex, packed.data.data(), {codes.view(), scales.view().as<float>()});
     for (index_t c = 0; c < kCols; c += 1 + c % 5) {
       std::fill_n(unit.view().as<float>().data, kCols, 0.0F);
       unit.view().as<float>()(0, c) = 1;

@@ -102,18 +102,17 @@ TEST(Gguf, NamesWhatDoesNotFit) {
   Model model(config, bench.ctx.precision, false);
   model.init(3);
   write_gguf_model(bench.exec, dir / "m.gguf", model, nullptr, all_of(GgmlType::kF32));
-  const GgufFile file(dir / "m.gguf");
   config.num_hidden_layers = 3;
   Model deeper(config, bench.ctx.precision, false);
   try {
-    load_gguf_weights(deeper, bench.exec, file);
+    load_weights(deeper, bench.exec, dir / "m.gguf");
     FAIL() << "a layer is missing";
   } catch (const Error& e) {
     EXPECT_NE(std::string(e.what()).find("missing blk.2.attn_norm.weight"), std::string::npos) << e.what();
   }
   config.num_hidden_layers = 2, config.intermediate_size = 8;
   Model narrower(config, bench.ctx.precision, false);
-  EXPECT_THROW(load_gguf_weights(narrower, bench.exec, file), Error);
+  EXPECT_THROW(load_weights(narrower, bench.exec, dir / "m.gguf"), Error);
 }
 
 }  // namespace

@@ -98,11 +98,12 @@ struct Subject {
         config(load(o)),
         model(config, ctx.precision, false),
         name(std::filesystem::path(o.model.empty() ? o.config : o.model).stem().string()) {
-    if (o.model.empty())
+    if (o.model.empty()) {
       fill_random(exec, model);
-    else
-      load_weights(model, exec, o.model);
-    model.pack(exec, PackRecipe::parse(o.weights));
+      model.pack(exec, PackRecipe::parse(o.weights));
+    } else {
+      load_packed(model, exec, o.model, PackRecipe::parse(o.weights));
+    }
     bits_per_weight = o.weights == "f32"                                  ? 32
                       : o.weights == "int8" || o.weights == "fp8-weights" ? 8.25
                       : o.weights == "bf16"                               ? 16

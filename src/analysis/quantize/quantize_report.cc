@@ -5,7 +5,7 @@
 
 #include "formats/ggml_dequantize.h"
 #include "formats/ggml_quantize.h"
-#include "infer/loaded_model.h"
+#include "infer/memory_plan.h"
 #include "nn/gguf_weights.h"
 #include "nn/weights.h"
 

@@ -28,9 +28,6 @@ constexpr index_t kTileBytes = kCodeBytes + kPanel * 4;
 index_t panel_bytes(index_t cols) {
   return std::max<index_t>(1, fp8_tiles(cols)) * kTileBytes;
 }
-index_t matrix_bytes(index_t rows, index_t cols) {
-  return divide_up(rows, kPanel) * panel_bytes(cols);
-}
 
 #if defined(HADAL_ISA_IS_avx512)
 /// Four values of 16 columns are a vector. Its quarters hold four columns each: the first two values of every column,
@@ -139,7 +136,7 @@ void multiply(Exec& ex, View y, Mat<const T> x, const PackedWeights& w, std::spa
     const Task& task = tasks[static_cast<std::size_t>(i)];
     std::byte* wide = ex.scratch(worker, kWideBytes + kChunk * kPanel * 4);
     auto* sums = reinterpret_cast<float*>(wide + kWideBytes);  // of the tiles so far, where the output is bf16
-    const std::byte* matrix = w.data.data() + task.group * matrix_bytes(w.rows, w.cols);
+    const std::byte* matrix = w.matrices[static_cast<std::size_t>(task.group)];
     const index_t row0 = offsets[static_cast<std::size_t>(task.group)] + task.row;
     Tile t;
     t.a_stride = left.stride;
@@ -174,15 +171,16 @@ void multiply(Exec& ex, View y, Mat<const T> x, const PackedWeights& w, std::spa
 
 }  // namespace
 
-void fill_packed_fp8(Exec& ex, PackedWeights& packed, Fp8Const w) {
-  const index_t bytes = matrix_bytes(packed.rows, packed.cols), panels = divide_up(packed.rows, kPanel);
-  packed.data = Storage(bytes * packed.num_matrices);
-  ex.pool.parallel_for(packed.num_matrices * panels, [&](index_t i, int) {
-    const index_t e = i / panels, p = i % panels, first = e * packed.rows + p * kPanel;
-    const index_t count = std::min<index_t>(kPanel, packed.rows - p * kPanel);
-    std::byte* panel = packed.data.data() + e * bytes + p * panel_bytes(packed.cols);
-    for (index_t tile = 0; tile < panel_bytes(packed.cols) / kTileBytes; ++tile)
-      pack_tile(panel + tile * kTileBytes, w.codes.slice_rows(first, count).as<e4m3>(),
+index_t packed_fp8_bytes(index_t rows, index_t cols) {
+  return divide_up(rows, kPanel) * panel_bytes(cols);
+}
+
+void pack_fp8_matrix(Exec& ex, std::byte* to, Fp8Const w) {
+  const index_t bytes = panel_bytes(w.codes.cols);
+  ex.pool.parallel_for(divide_up(w.codes.rows, kPanel), [&](index_t p, int) {
+    const index_t first = p * kPanel, count = std::min<index_t>(kPanel, w.codes.rows - first);
+    for (index_t tile = 0; tile < bytes / kTileBytes; ++tile)
+      pack_tile(to + p * bytes + tile * kTileBytes, w.codes.slice_rows(first, count).as<e4m3>(),
                 {w.scales.data + first * w.scales.stride, count, w.scales.cols, w.scales.stride}, tile);
   });
 }

@@ -17,7 +17,9 @@
 #include "kernels/cpu/gemm_driver.h"
 
 // In int_gemm.cc and fp8_weight_gemm.cc.
-void fill_packed_int(Exec& ex, PackedWeights& packed, ConstView w);
+index_t packed_int_bytes(DType as, index_t rows, index_t cols);
+index_t packed_fp8_bytes(index_t rows, index_t cols);
+void pack_int_matrix(Exec& ex, std::byte* to, ConstView w, DType as);
 void packed_int_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w, std::span<const index_t> offsets,
                         Write write);
 void packed_fp8_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w, std::span<const index_t> offsets,
@@ -40,37 +42,31 @@ void multiply_any(Exec& ex, View out, ConstView a, ConstView b, std::span<const 
     multiply_groups<bf16, kForm>(ex, out, a.as<bf16>(), b.as<bf16>(), offsets, write);
 }
 
-/// Bytes of a packed matrix; matrices begin at cache lines.
 template <class T>
-index_t packed_bytes(index_t rows, index_t cols) {
-  return divide_up(packed_offset<T>(divide_up(rows, kLanes) * kLanes, cols, 0, 0), 64) * 64;
-}
-
-template <class T>
-void pack_all(Exec& ex, PackedWeights& packed, Mat<const T> w) {
-  const index_t bytes = packed_bytes<T>(packed.rows, packed.cols), panels = divide_up(packed.rows, kPanel);
-  packed.data = Storage(bytes * packed.num_matrices);
-  ex.pool.parallel_for(packed.num_matrices * panels, [&](index_t i, int) {
-    const index_t e = i / panels;
-    pack_panel(packed.data.data() + e * bytes, i % panels * kPanel, packed.rows, w.data + e * packed.rows * w.stride,
-               w.stride, packed.cols);
-  });
+void pack_panels(Exec& ex, std::byte* to, Mat<const T> w) {
+  ex.pool.parallel_for(divide_up(w.rows, kPanel),
+                       [&](index_t i, int) { pack_panel(to, i * kPanel, w.rows, w.data, w.stride, w.cols); });
 }
 
 template <class T>
 void multiply_packed(Exec& ex, View y, Mat<const T> x, const PackedWeights& w, std::span<const index_t> offsets,
                      Write write) {
-  const index_t bytes = packed_bytes<T>(w.rows, w.cols);
   std::vector<Group<T>> groups = make_groups<T, Form::kNt>(y, x, Mat<const T>{}, offsets, write);
-  for (std::size_t e = 0; e < groups.size(); ++e) groups[e].packed = w.data.data() + static_cast<index_t>(e) * bytes;
+  for (std::size_t e = 0; e < groups.size(); ++e) groups[e].packed = w.matrices[e];
   Driver<T, Form::kNt>(ex, y, x.stride, 0, write).run(groups);
 }
 
 }  // namespace
 
-void fill_packed(Exec& ex, PackedWeights& packed, ConstView w) {
-  if (is_int(packed.dtype)) return fill_packed_int(ex, packed, w);
-  w.dtype == DType::kF32 ? pack_all(ex, packed, w.as<float>()) : pack_all(ex, packed, w.as<bf16>());
+index_t packed_bytes(DType as, index_t rows, index_t cols) {
+  if (is_int(as)) return packed_int_bytes(as, rows, cols);
+  if (as == DType::kE4M3) return packed_fp8_bytes(rows, cols);
+  const index_t padded = divide_up(rows, kLanes) * kLanes;
+  return as == DType::kF32 ? packed_offset<float>(padded, cols, 0, 0) : packed_offset<bf16>(padded, cols, 0, 0);
+}
+void pack_matrix(Exec& ex, std::byte* to, ConstView w, DType as) {
+  if (is_int(as)) return pack_int_matrix(ex, to, w, as);
+  w.dtype == DType::kF32 ? pack_panels(ex, to, w.as<float>()) : pack_panels(ex, to, w.as<bf16>());
 }
 void packed_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w, std::span<const index_t> offsets,
                     Write write) {

@@ -24,11 +24,6 @@ template <DType kDType>
 index_t panel_bytes(index_t cols) {
   return num_groups(kDType, cols) * IntFormat<kDType>::kBlockBytes;
 }
-template <DType kDType>
-index_t matrix_bytes(index_t rows, index_t cols) {
-  return divide_up(rows, kIntPanel) * panel_bytes<kDType>(cols);
-}
-
 /// Quantises and packs the panel of rows [first, first + kIntPanel) of W; rows beyond the last are zero.
 template <DType kDType>
 void pack_int_panel(std::byte* panel, ConstView w, index_t first) {
@@ -125,7 +120,7 @@ void multiply_int(Exec& ex, View y, ConstView x, const PackedWeights& w, std::sp
   const IntRows all{codes, scales, sums, groups, F::kGroup};
   ex.pool.parallel_for(std::ssize(tasks), [&](index_t i, int) {
     const Task& task = tasks[static_cast<std::size_t>(i)];
-    const std::byte* matrix = w.data.data() + task.group * matrix_bytes<kDType>(w.rows, w.cols);
+    const std::byte* matrix = w.matrices[static_cast<std::size_t>(task.group)];
     const index_t row0 = offsets[static_cast<std::size_t>(task.group)] + task.row;
     const index_t element = y.dtype == DType::kBF16 ? 2 : 4;
     for (index_t c = 0; c < task.columns; c += kIntPanel) {
@@ -148,17 +143,18 @@ void multiply_int(Exec& ex, View y, ConstView x, const PackedWeights& w, std::sp
 
 }  // namespace
 
-void fill_packed_int(Exec& ex, PackedWeights& packed, ConstView w) {
-  const auto fill = [&]<DType kDType>() {
-    const index_t bytes = matrix_bytes<kDType>(packed.rows, packed.cols), panels = divide_up(packed.rows, kIntPanel);
-    packed.data = Storage(bytes * packed.num_matrices);
-    ex.pool.parallel_for(packed.num_matrices * panels, [&](index_t i, int) {
-      const index_t e = i / panels, p = i % panels;
-      pack_int_panel<kDType>(packed.data.data() + e * bytes + p * panel_bytes<kDType>(packed.cols),
-                             w.slice_rows(e * packed.rows, packed.rows), p * kIntPanel);
+index_t packed_int_bytes(DType as, index_t rows, index_t cols) {
+  return divide_up(rows, kIntPanel) *
+         (as == DType::kI4 ? panel_bytes<DType::kI4>(cols) : panel_bytes<DType::kI8>(cols));
+}
+
+void pack_int_matrix(Exec& ex, std::byte* to, ConstView w, DType as) {
+  const auto pack = [&]<DType kDType>() {
+    ex.pool.parallel_for(divide_up(w.rows, kIntPanel), [&](index_t p, int) {
+      pack_int_panel<kDType>(to + p * panel_bytes<kDType>(w.cols), w, p * kIntPanel);
     });
   };
-  packed.dtype == DType::kI4 ? fill.operator()<DType::kI4>() : fill.operator()<DType::kI8>();
+  as == DType::kI4 ? pack.operator()<DType::kI4>() : pack.operator()<DType::kI8>();
 }
 
 void packed_int_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w, std::span<const index_t> offsets,

@@ -8,8 +8,9 @@ namespace hadal::kernels::HADAL_ISA {
 decltype(kernels::grouped_gemm_nt) grouped_gemm_nt;
 decltype(kernels::grouped_gemm_nn) grouped_gemm_nn;
 decltype(kernels::grouped_gemm_tn) grouped_gemm_tn;
-void fill_packed(Exec& ex, PackedWeights& packed, ConstView w);
-void fill_packed_fp8(Exec& ex, PackedWeights& packed, Fp8Const w);
+index_t packed_bytes(DType as, index_t rows, index_t cols);
+void pack_matrix(Exec& ex, std::byte* to, ConstView w, DType as);
+decltype(kernels::pack_fp8_matrix) pack_fp8_matrix;
 decltype(kernels::packed_gemm_nt) packed_gemm_nt;
 decltype(kernels::fp8_quantize_rows) fp8_quantize_rows;
 decltype(kernels::fp8_quantize_columns) fp8_quantize_columns;
@@ -52,8 +53,9 @@ const KernelTable kTable = {
     .grouped_gemm_nt = grouped_gemm_nt,
     .grouped_gemm_nn = grouped_gemm_nn,
     .grouped_gemm_tn = grouped_gemm_tn,
-    .fill_packed = fill_packed,
-    .fill_packed_fp8 = fill_packed_fp8,
+    .packed_bytes = packed_bytes,
+    .pack_matrix = pack_matrix,
+    .pack_fp8_matrix = pack_fp8_matrix,
     .packed_gemm_nt = packed_gemm_nt,
     .fp8_quantize_rows = fp8_quantize_rows,
     .fp8_quantize_columns = fp8_quantize_columns,

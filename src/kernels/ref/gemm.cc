@@ -61,64 +61,49 @@ void grouped_gemm_tn(Exec& ex, View dw_ExFD, ConstView dy_SF, ConstView x_SD, st
 
 namespace {
 
-/// Codes [all rows][cols], then scales [all rows][groups].
-struct IntWeights {
+/// One matrix: codes [rows][cols], then scales [rows][groups].
+struct IntMatrix {
   std::int8_t* codes;
   float* scales;
   index_t groups;
-  explicit IntWeights(const PackedWeights& w) : groups(num_groups(w.dtype, w.cols)) {
-    const index_t count = w.num_matrices * w.rows * w.cols;
-    codes = reinterpret_cast<std::int8_t*>(const_cast<std::byte*>(w.data.data()));
-    scales = reinterpret_cast<float*>(codes + (count + 3) / 4 * 4);
-  }
-  static index_t bytes(const PackedWeights& w) {
-    const index_t rows = w.num_matrices * w.rows;
-    return (rows * w.cols + 3) / 4 * 4 + rows * num_groups(w.dtype, w.cols) * 4;
+  IntMatrix(const std::byte* data, DType as, index_t rows, index_t cols) : groups(num_groups(as, cols)) {
+    codes = reinterpret_cast<std::int8_t*>(const_cast<std::byte*>(data));
+    scales = reinterpret_cast<float*>(codes + (rows * cols + 3) / 4 * 4);
   }
 };
 
-void fill_int(PackedWeights& packed, ConstView w) {
-  packed.data = Storage(IntWeights::bytes(packed));
-  const IntWeights to(packed);
-  const index_t size = group_size(packed.dtype);
+void pack_int(const IntMatrix& to, ConstView w, DType as) {
+  const index_t size = group_size(as);
   for (index_t r = 0; r < w.rows; ++r)
     for (index_t g = 0; g < to.groups; ++g) {
       const index_t begin = g * size, count = std::min(size, w.cols - begin);
       std::vector<float> x;
       for (index_t i = 0; i < count; ++i) x.push_back(static_cast<float>(value(w, r, begin + i)));
       to.scales[r * to.groups + g] =
-          quantize_group(packed.dtype, {to.codes + r * w.cols + begin, static_cast<std::size_t>(count)}, x);
+          quantize_group(as, {to.codes + r * w.cols + begin, static_cast<std::size_t>(count)}, x);
     }
 }
 
-/// Codes [all rows][cols], then scales [all rows][tiles].
-struct Fp8Weights {
+/// One matrix: codes [rows][cols], then scales [rows][tiles].
+struct Fp8Matrix {
   View codes;
   Mat<float> scales;
-  explicit Fp8Weights(const PackedWeights& w) {
-    const index_t rows = w.num_matrices * w.rows, tiles = fp8_tiles(w.cols);
-    auto* data = const_cast<std::byte*>(w.data.data());
-    codes = {data, DType::kE4M3, rows, w.cols, w.cols};
-    scales = {reinterpret_cast<float*>(data + (rows * w.cols + 3) / 4 * 4), rows, tiles, tiles};
-  }
-  static index_t bytes(const PackedWeights& w) {
-    const index_t rows = w.num_matrices * w.rows;
-    return (rows * w.cols + 3) / 4 * 4 + rows * fp8_tiles(w.cols) * 4;
+  Fp8Matrix(const std::byte* data, index_t rows, index_t cols) {
+    auto* begin = const_cast<std::byte*>(data);
+    codes = {begin, DType::kE4M3, rows, cols, cols};
+    scales = {reinterpret_cast<float*>(begin + (rows * cols + 3) / 4 * 4), rows, fp8_tiles(cols), fp8_tiles(cols)};
   }
 };
 
-void multiply_fp8_weights(View y_SF, ConstView x_SD, const PackedWeights& w, std::span<const index_t> offsets,
-                          Write write) {
-  const Fp8Weights from(w);
-  for (std::size_t e = 0; e + 1 < offsets.size(); ++e)
-    for (index_t s = offsets[e]; s < offsets[e + 1]; ++s)
-      for (index_t f = 0; f < w.rows; ++f) {
-        const index_t row = static_cast<index_t>(e) * w.rows + f;
-        double sum = 0;
-        for (index_t d = 0; d < w.cols; ++d)
-          sum += value(x_SD, s, d) * value(from.codes, row, d) * static_cast<double>(from.scales(row, d / kFp8Tile));
-        write_value(y_SF, s, f, sum, write);
-      }
+/// Rows [first, end) of x and y.
+void multiply_fp8(const Fp8Matrix& from, View y_SF, ConstView x_SD, index_t first, index_t end, Write write) {
+  for (index_t s = first; s < end; ++s)
+    for (index_t f = 0; f < from.codes.rows; ++f) {
+      double sum = 0;
+      for (index_t d = 0; d < from.codes.cols; ++d)
+        sum += value(x_SD, s, d) * value(from.codes, f, d) * static_cast<double>(from.scales(f, d / kFp8Tile));
+      write_value(y_SF, s, f, sum, write);
+    }
 }
 
 /// The sum over one group of a row of x, as integers of 8 bits, times the codes of a row of weights.
@@ -135,39 +120,48 @@ double group_product(ConstView x, index_t s, index_t begin, index_t count, const
 }  // namespace
 
 /// The reference keeps the order of rows.
-void fill_packed(Exec& /*ex*/, PackedWeights& packed, ConstView w) {
-  if (is_int(packed.dtype)) return fill_int(packed, w);
-  packed.data = Storage(w.rows * bytes_of(w.dtype, w.cols));
-  copy_rows({packed.data.data(), w.dtype, w.rows, w.cols, w.cols}, w);
+index_t packed_bytes(DType as, index_t rows, index_t cols) {
+  if (as == DType::kE4M3) return (rows * cols + 3) / 4 * 4 + rows * fp8_tiles(cols) * 4;
+  if (!is_int(as)) return bytes_of(as, rows * cols);
+  return (rows * cols + 3) / 4 * 4 + rows * num_groups(as, cols) * 4;
 }
 
-void fill_packed_fp8(Exec& /*ex*/, PackedWeights& packed, Fp8Const w) {
-  packed.data = Storage(Fp8Weights::bytes(packed));
-  const Fp8Weights to(packed);
-  copy_rows(to.codes, w.codes);
-  copy_rows(view_of(to.scales), view_of(w.scales));
+void pack_matrix(Exec& /*ex*/, std::byte* to, ConstView w, DType as) {
+  if (is_int(as)) return pack_int({to, as, w.rows, w.cols}, w, as);
+  copy_rows({to, w.dtype, w.rows, w.cols, w.cols}, w);
+}
+
+void pack_fp8_matrix(Exec& /*ex*/, std::byte* to, Fp8Const w) {
+  const Fp8Matrix matrix(to, w.codes.rows, w.codes.cols);
+  copy_rows(matrix.codes, w.codes);
+  copy_rows(view_of(matrix.scales), view_of(w.scales));
 }
 
 void packed_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w, std::span<const index_t> offsets,
                     Write write) {
-  if (w.dtype == DType::kE4M3) return multiply_fp8_weights(y_SF, x_SD, w, offsets, write);
-  if (!is_int(w.dtype)) {
-    const ConstView w_ExFD{w.data.data(), w.dtype, w.num_matrices * w.rows, w.cols, w.cols};
-    return grouped_gemm_nt(ex, y_SF, x_SD, w_ExFD, offsets, write);
-  }
-  const IntWeights from(w);
-  const index_t size = group_size(w.dtype);
-  for (std::size_t e = 0; e + 1 < offsets.size(); ++e)
+  for (std::size_t e = 0; e + 1 < offsets.size(); ++e) {
+    if (offsets[e] == offsets[e + 1]) continue;
+    if (w.dtype == DType::kE4M3) {
+      multiply_fp8({w.matrices[e], w.rows, w.cols}, y_SF, x_SD, offsets[e], offsets[e + 1], write);
+      continue;
+    }
+    if (!is_int(w.dtype)) {
+      const ConstView w_FD{w.matrices[e], w.dtype, w.rows, w.cols, w.cols};
+      grouped_gemm_nt(ex, y_SF, x_SD, w_FD, offsets.subspan(e, 2), write);
+      continue;
+    }
+    const IntMatrix from(w.matrices[e], w.dtype, w.rows, w.cols);
+    const index_t size = group_size(w.dtype);
     for (index_t s = offsets[e]; s < offsets[e + 1]; ++s)
       for (index_t f = 0; f < w.rows; ++f) {
-        const index_t row = static_cast<index_t>(e) * w.rows + f;
         double sum = 0;
         for (index_t g = 0; g < from.groups; ++g)
-          sum += group_product(x_SD, s, g * size, std::min(size, w.cols - g * size),
-                               from.codes + row * w.cols + g * size) *
-                 static_cast<double>(from.scales[row * from.groups + g]);
+          sum +=
+              group_product(x_SD, s, g * size, std::min(size, w.cols - g * size), from.codes + f * w.cols + g * size) *
+              static_cast<double>(from.scales[f * from.groups + g]);
         write_value(y_SF, s, f, sum, write);
       }
+  }
 }
 
 }  // namespace hadal::kernels::ref
