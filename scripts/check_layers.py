@@ -3,8 +3,9 @@
 
 A folder of src/ includes only folders of a smaller level, and itself; src/main.cc includes all. Headers start with
 #pragma once; the pieces of kernels in src/kernels/cpu/, which are included inside a region for one instruction set, may
-have an #ifndef guard instead, and isa_*.h there, which open and close the region, have neither. No source file has more
-than 800 lines. Every folder of src/ has a README.md of at most 30 lines. Prints one line per finding; exit code 1 if any.
+have an #ifndef guard instead, and isa_*.h there, which open and close the region, have neither. No two files define a
+class of the same name in the same named namespace: the linker would silently take the members of one for both. No source
+file has more than 800 lines. Every folder of src/ has a README.md of at most 30 lines. Prints one line per finding; exit code 1 if any.
 """
 import pathlib
 import re
@@ -70,6 +71,28 @@ def check_file(path: pathlib.Path) -> list[str]:
     return findings
 
 
+def classes_of(lines: list[str]) -> list[str]:
+    """Full names of the classes that are defined in named namespaces, outside of other classes and functions."""
+    names, spaces = [], []
+    for line in lines:
+        if match := re.match(r"namespace (\S* ?)\{", line):
+            spaces.append(match.group(1).strip())
+        elif line.startswith("}  // namespace") and spaces:
+            spaces.pop()
+        elif (match := re.match(r"(?:struct|class) (\w+)(?: final)?(?: :[^:;]*)? ?\{", line)) and spaces and all(spaces):
+            names.append("::".join([*spaces, match.group(1)]))
+    return names
+
+
+def check_class_names() -> list[str]:
+    where: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "src").rglob("*")):
+        if path.suffix in {".h", ".cc"} and path.parent != ROOT / "src" / "kernels" / "cpu":
+            for name in classes_of(path.read_text(encoding="utf-8").splitlines()):
+                where.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    return [f"{name}: defined in {' and '.join(paths)}" for name, paths in where.items() if len(paths) > 1]
+
+
 def check_folders() -> list[str]:
     findings = []
     for folder in sorted(p for p in (ROOT / "src").iterdir() if p.is_dir()):
@@ -85,7 +108,7 @@ def check_folders() -> list[str]:
 
 
 def main() -> int:
-    findings = check_folders()
+    findings = check_folders() + check_class_names()
     for top in SOURCE_FOLDERS:
         for path in sorted((ROOT / top).rglob("*")):
             if path.is_file() and path.suffix in SUFFIXES and "golden" not in path.parts:

@@ -46,7 +46,7 @@ ReferenceLogProbs pair_log_probs(Context& ctx, Model& model, const std::vector<P
   for (const Preference& pair : pairs) {
     const ArenaScope scope(ctx.saved);
     Batch batch;
-    for (const Answer& answer : pair.answers) append_answer(batch, answer);
+    for (const PreferenceAnswer& answer : pair.answers) append_answer(batch, answer);
     const View nll = ctx.keep_wide(1, static_cast<index_t>(batch.ids.size()));
     model.evaluate(ctx, nll, batch);
     double sum[2] = {};
@@ -119,7 +119,7 @@ std::size_t DpoTask::pair_at(std::int64_t place) const {
 Batch DpoTask::batch(std::int64_t first, std::int64_t count) {
   Batch batch;
   for (std::int64_t place = first; place < first + count; ++place)
-    for (const Answer& answer : data_.records[pair_at(place)].answers) append_answer(batch, answer);
+    for (const PreferenceAnswer& answer : data_.records[pair_at(place)].answers) append_answer(batch, answer);
   return batch;
 }
 

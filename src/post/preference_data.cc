@@ -66,7 +66,7 @@ Result<Preference> encode(const SftEncoder& encoder, const Json& value, bool pai
 
 }  // namespace
 
-std::int64_t Answer::num_trained() const {
+std::int64_t PreferenceAnswer::num_trained() const {
   return trained.empty() ? 0 : std::count(trained.begin() + 1, trained.end(), 1);  // the first has no token before it
 }
 
@@ -121,8 +121,9 @@ PreferenceData load_preferences(ThreadPool& pool, const SftEncoder& encoder, con
         continue;
       }
       Preference record = std::move(results[i]).value();
-      const bool fits = std::ranges::all_of(
-          record.answers, [&](const Answer& a) { return static_cast<std::int64_t>(a.ids.size()) <= max_tokens; });
+      const bool fits = std::ranges::all_of(record.answers, [&](const PreferenceAnswer& a) {
+        return static_cast<std::int64_t>(a.ids.size()) <= max_tokens;
+      });
       if (fits)
         data.records.push_back(std::move(record));
       else
@@ -146,14 +147,14 @@ PreferenceData load_preferences(ThreadPool& pool, const SftEncoder& encoder, con
     hash.add({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(values[0])});
   };
   for (const Preference& record : data.records) {
-    for (const Answer& answer : record.answers) add(answer.ids), add(answer.trained);
+    for (const PreferenceAnswer& answer : record.answers) add(answer.ids), add(answer.trained);
     add(std::vector<double>{record.margin, record.label});
   }
   data.hash = "xxh3:" + hash.hex();
   return data;
 }
 
-void append_answer(Batch& batch, const Answer& answer) {
+void append_answer(Batch& batch, const PreferenceAnswer& answer) {
   if (batch.sequence_begins.empty()) batch.sequence_begins.push_back(0), batch.segment_begins.push_back(0);
   for (std::size_t t = 0; t < answer.ids.size(); ++t) {
     const bool has_target = t + 1 < answer.ids.size() && answer.trained[t + 1] != 0;

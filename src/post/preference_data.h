@@ -26,7 +26,7 @@ struct PreferenceDataOptions {
 };
 
 /// An answer behind its prompt. trained[i]: ids[i] is of the answer.
-struct Answer {
+struct PreferenceAnswer {
   std::vector<int> ids;
   std::vector<char> trained;
   std::int64_t num_trained() const;
@@ -34,7 +34,7 @@ struct Answer {
 
 /// Two answers to one prompt, chosen first; or one answer with a label in [0, 1].
 struct Preference {
-  std::vector<Answer> answers;
+  std::vector<PreferenceAnswer> answers;
   double margin = 0;  // pairs: by how much the chosen one is better ("margin"), for reward models
   double label = 0;
 };
@@ -71,6 +71,6 @@ PreferenceData load_preferences(ThreadPool& pool, const SftEncoder& encoder, con
                                 bool pairs, std::int64_t max_tokens);
 
 /// Appends an answer as a sequence of its own: targets are the tokens of the answer.
-void append_answer(Batch& batch, const Answer& answer);
+void append_answer(Batch& batch, const PreferenceAnswer& answer);
 
 }  // namespace hadal

@@ -30,7 +30,7 @@ ModelConfig scalar_head_config(const std::filesystem::path& model) {
 std::vector<double> answer_scores(Context& ctx, Model& model, const std::vector<Preference>& records) {
   std::vector<double> scores;
   for (const Preference& record : records)
-    for (const Answer& answer : record.answers) scores.push_back(score_of(ctx, model, answer.ids));
+    for (const PreferenceAnswer& answer : record.answers) scores.push_back(score_of(ctx, model, answer.ids));
   return scores;
 }
 
@@ -44,7 +44,7 @@ const Preference& RewardTask::record_at(std::int64_t place) const {
 Batch RewardTask::batch(std::int64_t first, std::int64_t count) {
   Batch batch;
   for (std::int64_t place = first; place < first + count; ++place)
-    for (const Answer& answer : record_at(place).answers) append_answer(batch, answer);
+    for (const PreferenceAnswer& answer : record_at(place).answers) append_answer(batch, answer);
   std::fill(batch.targets.begin(), batch.targets.end(), -1);  // no token is predicted
   return batch;
 }

@@ -244,7 +244,7 @@ Request Api::engine_request(const RequestFields& fields, std::vector<int> prompt
   return request;
 }
 
-void Api::submit(std::vector<Request> requests, const std::shared_ptr<Answer>& answer,
+void Api::submit(std::vector<Request> requests, const std::shared_ptr<ApiAnswer>& answer,
                  const std::shared_ptr<std::vector<std::uint64_t>>& ids) {
   try {
     for (std::size_t i = 0; i < requests.size(); ++i) {

@@ -60,7 +60,7 @@ class Api {
   AnswerInfo answer_info(const std::shared_ptr<Exchange>& exchange, const RequestFields& fields, const char* prefix);
   /// A request for the engine, but for its sink. Throws ApiError when prompt and answer cannot fit.
   Request engine_request(const RequestFields& fields, std::vector<int> prompt);
-  void submit(std::vector<Request> requests, const std::shared_ptr<Answer>& answer,
+  void submit(std::vector<Request> requests, const std::shared_ptr<ApiAnswer>& answer,
               const std::shared_ptr<std::vector<std::uint64_t>>& ids);
   void log_unknown(const std::vector<std::string>& names);
 

@@ -70,7 +70,7 @@ TEST(Dpo, GradientsOfAModel) {
   for (int i = 0; i < 3; ++i) {
     Preference pair;
     for (int a = 0; a < 2; ++a) {
-      Answer answer;
+      PreferenceAnswer answer;
       for (int t = 0; t < 5 + a + i; ++t) answer.ids.push_back((3 * t + 5 * a + 7 * i) % config.vocab_size);
       answer.trained.assign(answer.ids.size(), 1);
       answer.trained[0] = answer.trained[1] = 0;

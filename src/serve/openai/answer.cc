@@ -25,17 +25,17 @@ std::string token_text(const Tokenizer& tokenizer, int id) {
   return replace_ill_formed(tokenizer.token_bytes(id));
 }
 
-void Answer::add_headers(HttpResponse& response) const {
+void ApiAnswer::add_headers(HttpResponse& response) const {
   response.headers.emplace_back("x-request-id", info_.id);
   if (!info_.cors.empty()) response.headers.emplace_back("Access-Control-Allow-Origin", info_.cors);
 }
 
-void Answer::respond(HttpResponse response) {
+void ApiAnswer::respond(HttpResponse response) {
   add_headers(response);
   info_.exchange->respond(std::move(response));
 }
 
-void Answer::begin() {
+void ApiAnswer::begin() {
   if (over_ || !info_.stream) return;
   HttpResponse head{.content_type = "text/event-stream; charset=utf-8",
                     .headers = {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}},
@@ -45,13 +45,13 @@ void Answer::begin() {
   write_first();
 }
 
-void Answer::abandon() {
+void ApiAnswer::abandon() {
   if (over_) return;
   over_ = true;
   info_.cancel();
 }
 
-void Answer::on_event(std::size_t prompt, const TokenEvent& event) {
+void ApiAnswer::on_event(std::size_t prompt, const TokenEvent& event) {
   if (over_) return;
   if (event.finish == FinishReason::kError) return fail_with({500, "server_error", event.error});
   if (event.finish == FinishReason::kCancelled)
@@ -73,7 +73,7 @@ void Answer::on_event(std::size_t prompt, const TokenEvent& event) {
   if (--open_ == 0) end();
 }
 
-JsonObject Answer::head(const char* object) const {
+JsonObject ApiAnswer::head(const char* object) const {
   return {{"id", info_.id},
           {"object", object},
           {"created", info_.created},
@@ -81,7 +81,7 @@ JsonObject Answer::head(const char* object) const {
           {"system_fingerprint", str_cat("fp_", build_info().git_hash)}};
 }
 
-JsonObject Answer::usage() const {
+JsonObject ApiAnswer::usage() const {
   JsonObject details{{"accepted_prediction_tokens", accepted_tokens_},
                      {"rejected_prediction_tokens", drafted_tokens_ - accepted_tokens_}};
   add_details(details);
@@ -94,18 +94,18 @@ JsonObject Answer::usage() const {
           {"completion_tokens_details", std::move(details)}};
 }
 
-void Answer::write_event(const JsonObject& event) {
+void ApiAnswer::write_event(const JsonObject& event) {
   info_.exchange->write(str_cat("data: ", json_line(event), "\n\n"));
 }
 
-void Answer::write_chunk(JsonObject choice) {
+void ApiAnswer::write_chunk(JsonObject choice) {
   JsonObject chunk = head(chunk_object());
   chunk["choices"] = JsonArray{std::move(choice)};
   if (info_.include_usage) chunk["usage"] = nullptr;
   write_event(chunk);
 }
 
-void Answer::end() {
+void ApiAnswer::end() {
   over_ = true;
   const auto milliseconds = [](double seconds) { return std::round(seconds * 1e6) / 1e3; };
   const JsonObject timings{{"queue_ms", milliseconds(queue_seconds_)},
@@ -130,7 +130,7 @@ void Answer::end() {
 }
 
 // A stream that has begun cannot change its status: it ends with an error and without [DONE].
-void Answer::fail_with(const ApiError& error) {
+void ApiAnswer::fail_with(const ApiError& error) {
   over_ = true;
   log_warning(info_.id, ": ", error.what());
   if (info_.stream) {

@@ -25,13 +25,13 @@ struct AnswerInfo {
 };
 
 /// Collects the events of all choices; subclasses write. Choice j of prompt i has the index i * n + j.
-class Answer {
+class ApiAnswer {
  public:
-  explicit Answer(AnswerInfo info)
+  explicit ApiAnswer(AnswerInfo info)
       : info_(std::move(info)), open_(info_.prompts.size() * static_cast<std::size_t>(info_.n)) {}
-  virtual ~Answer() = default;
-  Answer(const Answer&) = delete;
-  Answer& operator=(const Answer&) = delete;
+  virtual ~ApiAnswer() = default;
+  ApiAnswer(const ApiAnswer&) = delete;
+  ApiAnswer& operator=(const ApiAnswer&) = delete;
 
   /// Once the engine has taken the request: a stream begins.
   void begin();

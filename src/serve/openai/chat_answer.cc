@@ -14,7 +14,7 @@ JsonObject token_json(const Tokenizer& tokenizer, const TokenLogprob& token) {
 }  // namespace
 
 ChatAnswer::ChatAnswer(AnswerInfo answer_info, const ChatAnswerOptions& options)
-    : Answer(std::move(answer_info)), options_(options), choices_(static_cast<std::size_t>(info().n)) {
+    : ApiAnswer(std::move(answer_info)), options_(options), choices_(static_cast<std::size_t>(info().n)) {
   for (Choice& choice : choices_)
     if (options.split_reasoning) choice.splitter.emplace(*info().tokenizer, options.thinks);
 }

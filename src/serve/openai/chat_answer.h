@@ -14,7 +14,7 @@ struct ChatAnswerOptions {
 };
 
 /// chat.completion and chat.completion.chunk.
-class ChatAnswer final : public Answer {
+class ChatAnswer final : public ApiAnswer {
  public:
   ChatAnswer(AnswerInfo info, const ChatAnswerOptions& options);
 

@@ -14,7 +14,7 @@ std::int64_t code_points(std::string_view text) {
 }  // namespace
 
 CompletionAnswer::CompletionAnswer(AnswerInfo answer_info, bool echo, int logprobs)
-    : Answer(std::move(answer_info)),
+    : ApiAnswer(std::move(answer_info)),
       echo_(echo),
       logprobs_(logprobs),
       choices_(info().prompts.size() * static_cast<std::size_t>(info().n)),

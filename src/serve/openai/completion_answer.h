@@ -4,7 +4,7 @@
 namespace hadal {
 
 /// text_completion, whole and in chunks. With echo, info.prompts are the prompts themselves.
-class CompletionAnswer final : public Answer {
+class CompletionAnswer final : public ApiAnswer {
  public:
   CompletionAnswer(AnswerInfo info, bool echo, int logprobs);
 
