@@ -55,6 +55,13 @@ struct RegularFile {
   std::int64_t size = 0;
 };
 
+constexpr std::size_t kPage = 4096;
+
+/// Bytes between the begin of the page and p.
+std::size_t in_page(const std::byte* p) {
+  return static_cast<std::size_t>(reinterpret_cast<std::uintptr_t>(p) % kPage);
+}
+
 }  // namespace
 
 std::string read_file(const fs::path& path, std::int64_t max_bytes) {
@@ -95,18 +102,18 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 
 void prefetch_mapped(std::span<const std::byte> bytes) {
   // One call asks for no more than the read-ahead of the disk, which is at least this much.
-  constexpr std::uintptr_t kPage = 4096, kStep = std::uintptr_t{128} << 10;
-  const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data()) / kPage * kPage;
-  const auto end = reinterpret_cast<std::uintptr_t>(bytes.data()) + bytes.size();
-  for (std::uintptr_t at = begin; at < end; at += kStep)
-    ::madvise(reinterpret_cast<void*>(at), std::min(kStep, end - at), MADV_WILLNEED);
+  constexpr std::size_t kStep = std::size_t{128} << 10;
+  const std::size_t before = in_page(bytes.data()), size = bytes.size() + before;
+  std::byte* first = const_cast<std::byte*>(bytes.data()) - before;
+  for (std::size_t at = 0; at < size; at += kStep) ::madvise(first + at, std::min(kStep, size - at), MADV_WILLNEED);
 }
 
 void release_mapped(std::span<const std::byte> bytes) {
-  constexpr std::uintptr_t kPage = 4096;  // neighbours keep the pages that they share
-  const auto begin = (reinterpret_cast<std::uintptr_t>(bytes.data()) + kPage - 1) / kPage * kPage;
-  const auto end = (reinterpret_cast<std::uintptr_t>(bytes.data()) + bytes.size()) / kPage * kPage;
-  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  // Neighbours keep the pages that they share.
+  const std::size_t skipped = (kPage - in_page(bytes.data())) % kPage;
+  if (skipped >= bytes.size()) return;
+  const std::size_t whole = (bytes.size() - skipped) / kPage * kPage;
+  if (whole > 0) ::madvise(const_cast<std::byte*>(bytes.data()) + skipped, whole, MADV_DONTNEED);
 }
 
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {

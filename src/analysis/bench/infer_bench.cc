@@ -190,8 +190,9 @@ void decode_row(Subject& s, const InferBenchOptions& o, const char* verb, int ba
     for (int i = 0; i < kSteps; ++i) {
       std::vector<SequenceSlice> slices;
       for (const std::vector<int>& p : pages) slices.push_back({depth + i, 1, p, s.config.uses_mla()});
-      s.run(std::span(ids).subspan(static_cast<std::size_t>(i * batch), static_cast<std::size_t>(batch)), cache,
-            slices);
+      s.run(std::span(ids).subspan(static_cast<std::size_t>(i) * static_cast<std::size_t>(batch),
+                                   static_cast<std::size_t>(batch)),
+            cache, slices);
     }
   };
   steps();
@@ -235,8 +236,9 @@ int bench_prefill(Args args) {
     const double roof = roofs[roofs.size() / 2];
     // A third of a training step; the head multiplies the last token of each pass only.
     const double head = 2.0 * s.config.vocab_size * s.config.hidden_size;
+    const int num_chunks = (length + o.chunk - 1) / o.chunk;
     const double flops =
-        (training_flops_per_token(s.config, length) / 3 - head) * length + head * ((length + o.chunk - 1) / o.chunk);
+        (training_flops_per_token(s.config, length) / 3 - head) * length + head * static_cast<double>(num_chunks);
     print(o, s.label(o, fmt::format("prefill/tokens={},chunk={}", length, o.chunk)), length / seconds, flops / seconds,
           roof, "FLOP/s");
   }
