@@ -1,8 +1,7 @@
 #include "infer/loaded_model.h"
 
-#include <chrono>
-
 #include "base/log.h"
+#include "base/stopwatch.h"
 #include "nn/packed_cache.h"
 #include "nn/weights.h"
 
@@ -26,10 +25,9 @@ LoadedModel::LoadedModel(const LoadOptions& o, const EngineOptions& engine_optio
   for (const std::string& line : plan.lines()) log_info(line);
   plan.check();
   engine.cache_tokens = plan.cache_tokens;
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch loading;
   load(o, plan);
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-  log_info(fmt::format("weights ready after {:.2f} s", seconds.count()));
+  log_info(fmt::format("weights ready after {:.2f} s", loading.seconds()));
   if (std::optional<TokenizerFiles> files = find_tokenizer_files(o.model)) {
     tokenizer_.emplace(*std::move(files));
     HADAL_CHECK(tokenizer_->vocab_size() <= config.vocab_size, o.model, ": the tokenizer has ",

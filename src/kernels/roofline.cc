@@ -2,22 +2,14 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <numeric>
 
+#include "base/stopwatch.h"
 #include "kernels/table.h"
 
 namespace hadal::kernels {
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-}  // namespace
+namespace {}  // namespace
 
 double roofline_work(Exec& ex, RoofKind kind, index_t rounds) {
   return ex.kernels.roofline_work(ex, kind, rounds);
@@ -27,8 +19,8 @@ double measure_roof(Exec& ex, RoofKind kind) {
   index_t rounds = 1 << 14;
   double best = 0;
   for (int i = 0; i < 12; ++i) {
-    const auto start = Clock::now();
-    const double work = roofline_work(ex, kind, rounds), seconds = seconds_since(start);
+    const Stopwatch stopwatch;
+    const double work = roofline_work(ex, kind, rounds), seconds = stopwatch.seconds();
     if (work == 0) return 0;
     best = std::max(best, work / seconds);
     if (seconds < 5e-4) rounds *= 2;
@@ -48,7 +40,7 @@ double ReadProbe::measure(index_t bytes) {
   const std::int64_t* words = buffer_.view().as<std::int64_t>().data + next_;
   next_ += lines * kLine * threads;
   std::atomic<std::int64_t> total = 0;
-  const auto start = Clock::now();
+  const Stopwatch stopwatch;
   exec_.pool.parallel_for(threads, [&](index_t t, int) {  // one long stream for each thread
     std::int64_t sum[kLine] = {};
     for (const std::int64_t *w = words + t * lines * kLine, *end = w + lines * kLine; w < end; w += kLine) {
@@ -57,7 +49,7 @@ double ReadProbe::measure(index_t bytes) {
     }
     total += std::accumulate(sum, sum + kLine, std::int64_t{0});
   });
-  const double seconds = seconds_since(start);
+  const double seconds = stopwatch.seconds();
   HADAL_CHECK(total == lines * kLine * threads, "roofline: the sum of ", lines * kLine * threads, " ones is ",
               total.load());
   return static_cast<double>(lines * 64 * threads) / seconds;

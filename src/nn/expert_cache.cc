@@ -1,10 +1,10 @@
 #include "nn/expert_cache.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "base/error.h"
+#include "base/stopwatch.h"
 
 namespace hadal {
 
@@ -85,7 +85,7 @@ void ExpertCache::need(int layer, std::span<const int> experts) {
 }
 
 ExpertCache::Held ExpertCache::take(int layer, std::span<const int> experts) {
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch waiting;
   std::unique_lock lock(mutex_);
   std::vector<int> taken, retried;
   std::string error;
@@ -115,7 +115,7 @@ ExpertCache::Held ExpertCache::take(int layer, std::span<const int> experts) {
     if (some) break;
     ready_.wait(lock);
   }
-  stats_.wait_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  stats_.wait_seconds += waiting.seconds();
   return {*this, layer, std::move(taken)};
 }
 

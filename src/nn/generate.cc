@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/random.h"
+#include "tensor/wide.h"
 
 namespace hadal {
 namespace {
@@ -31,10 +32,7 @@ std::vector<std::pair<int, double>> nucleus(const std::vector<double>& weight, d
 
 int sample_token(ConstView logits_1V, const SamplingOptions& options, std::uint64_t index) {
   std::vector<double> logit(static_cast<std::size_t>(logits_1V.cols));
-  for (std::size_t i = 0; i < logit.size(); ++i) {
-    const auto c = static_cast<index_t>(i);
-    logit[i] = logits_1V.dtype == DType::kF64 ? logits_1V.as<double>()(0, c) : logits_1V.as<float>()(0, c);
-  }
+  for (std::size_t i = 0; i < logit.size(); ++i) logit[i] = wide_at(logits_1V, 0, static_cast<index_t>(i));
   const auto best = std::max_element(logit.begin(), logit.end());
   if (options.temperature <= 0) return static_cast<int>(best - logit.begin());
   const double top = *best;

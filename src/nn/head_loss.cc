@@ -8,6 +8,7 @@
 #include "kernels/gemm.h"
 #include "kernels/log_prob.h"
 #include "tensor/copy.h"
+#include "tensor/wide.h"
 
 namespace hadal {
 namespace {
@@ -15,8 +16,7 @@ namespace {
 std::vector<double> to_doubles(ConstView row, double factor) {
   std::vector<double> values(static_cast<std::size_t>(row.cols));
   for (index_t i = 0; i < row.cols; ++i) {
-    const double v = row.dtype == DType::kF64 ? row.as<double>()(0, i) : row.as<float>()(0, i);
-    values[static_cast<std::size_t>(i)] = factor * v;
+    values[static_cast<std::size_t>(i)] = factor * wide_at(row, 0, i);
   }
   return values;
 }
@@ -38,8 +38,7 @@ View to_row(Context& ctx, std::span<const double> values) {
 
 double sum_of(ConstView row) {
   double sum = 0;
-  for (index_t i = 0; i < row.cols; ++i)
-    sum += row.dtype == DType::kF64 ? row.as<double>()(0, i) : row.as<float>()(0, i);
+  for (index_t i = 0; i < row.cols; ++i) sum += wide_at(row, 0, i);
   return sum;
 }
 

@@ -3,11 +3,11 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/stopwatch.h"
 #include "nn/weights.h"
 
 namespace hadal {
@@ -118,7 +118,7 @@ std::string difference(const PackedFile& file, const std::string& key, const std
 
 void write_cache(const fs::path& path, Model& model, Exec& ex, const fs::path& source, const std::string& key,
                  const PackRecipe& recipe, std::vector<PackedEntry> entries) {
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch packing;
   index_t bytes = 0;
   for (const PackedEntry& e : entries) bytes += e.num_matrices * e.stride();
   log_info("packing ", source.string(), " once into ", path.string(), ", ", bytes, " bytes");
@@ -129,8 +129,7 @@ void write_cache(const fs::path& path, Model& model, Exec& ex, const fs::path& s
     writer.write(p.name, 0, {p.value.data, static_cast<std::size_t>(bytes_of(p.value.dtype, p.value.count()))});
   });
   writer.commit();
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-  log_info(fmt::format("packed in {:.1f} s", seconds.count()));
+  log_info(fmt::format("packed in {:.1f} s", packing.seconds()));
 }
 
 }  // namespace

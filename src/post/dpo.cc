@@ -5,15 +5,12 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "formats/safetensors.h"
+#include "tensor/wide.h"
 
 namespace hadal {
 namespace {
 
 namespace fs = std::filesystem;
-
-double value_at(ConstView row, index_t i) {
-  return row.dtype == DType::kF64 ? row.as<double>()(0, i) : row.as<float>()(0, i);
-}
 
 PairLogProbs pair_of(const Preference& pair, const ReferenceLogProbs& reference, std::size_t i, double chosen,
                      double rejected) {
@@ -50,7 +47,7 @@ ReferenceLogProbs pair_log_probs(Context& ctx, Model& model, const std::vector<P
     const View nll = ctx.keep_wide(1, static_cast<index_t>(batch.ids.size()));
     model.evaluate(ctx, nll, batch);
     double sum[2] = {};
-    for (index_t t = 0; t < nll.cols; ++t) sum[t < batch.segment_begins[1] ? 0 : 1] -= value_at(nll, t);
+    for (index_t t = 0; t < nll.cols; ++t) sum[t < batch.segment_begins[1] ? 0 : 1] -= wide_at(nll, 0, t);
     result.chosen.push_back(sum[0]);
     result.rejected.push_back(sum[1]);
   }

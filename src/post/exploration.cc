@@ -1,22 +1,13 @@
 #include "post/exploration.h"
 
 #include <algorithm>
-#include <chrono>
 
+#include "base/stopwatch.h"
 #include "base/utf8.h"
-#include "data/permutation.h"
+#include "post/post_run.h"
 
 namespace hadal {
 namespace {
-
-double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-std::int64_t question_at(std::size_t count, std::uint64_t seed, std::int64_t draw) {
-  const auto n = static_cast<std::uint64_t>(count), d = static_cast<std::uint64_t>(draw);
-  return static_cast<std::int64_t>(Permutation(n, seed, d / n)(d % n));
-}
 
 void grade_all(ThreadPool& pool, std::span<Group> groups, const Questions& questions, const Tokenizer& tokenizer,
                index_t size) {
@@ -46,10 +37,11 @@ Exploration explore(ThreadPool& pool, Engine& engine, const Tokenizer& tokenizer
     std::vector<Group> groups(wanted - e.groups.size());
     std::vector<std::vector<int>> prompts;
     for (std::size_t i = 0; i < groups.size(); ++i) {
-      groups[i].question = question_at(questions.prompts.size(), seed, e.draws + static_cast<std::int64_t>(i));
+      groups[i].question = shuffled_item(std::ssize(questions.prompts), static_cast<std::int64_t>(seed),
+                                         e.draws + static_cast<std::int64_t>(i));
       prompts.push_back(questions.prompts[static_cast<std::size_t>(groups[i].question)]);
     }
-    const double start = seconds_now();
+    Stopwatch stopwatch;
     std::vector<Rollout> rollouts =
         sample_answers(engine, prompts, o.group_size, rollout, seed, static_cast<std::uint64_t>(e.draws), stop);
     e.draws += std::ssize(groups);
@@ -58,9 +50,10 @@ Exploration explore(ThreadPool& pool, Engine& engine, const Tokenizer& tokenizer
       e.tokens += std::ssize(rollouts[i].tokens);
       groups[i / group_size].answers.push_back({.rollout = std::move(rollouts[i])});
     }
-    const double sampled = seconds_now();
+    e.sample_seconds += stopwatch.seconds();
+    stopwatch.restart();
     grade_all(pool, groups, questions, tokenizer, o.group_size);
-    e.sample_seconds += sampled - start, e.grade_seconds += seconds_now() - sampled;
+    e.grade_seconds += stopwatch.seconds();
     for (Group& g : groups) (o.drop_equal && !g.has_signal() ? e.dropped : e.groups).push_back(std::move(g));
     if (e.groups.size() == wanted) return e;
     if (e.refills == o.max_refills) break;

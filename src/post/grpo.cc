@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/stopwatch.h"
 #include "data/permutation.h"
 #include "post/policy_batch.h"
 #include "post/reference_policy.h"
@@ -20,10 +20,6 @@ namespace hadal {
 namespace {
 
 namespace fs = std::filesystem;
-
-double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 std::size_t longest(const std::vector<std::vector<int>>& prompts) {
   std::size_t length = 0;
@@ -179,11 +175,11 @@ void GrpoRun::set_advantages(std::vector<PolicySample>& samples, const Explorati
 
 /// The optimizer steps of one exploration, and a line of metrics for each.
 void GrpoRun::update(const Exploration& exploration) {
-  const double start = seconds_now();
+  const Stopwatch preparing;
   const std::vector<PolicySample> samples = samples_of(exploration);
   JsonObject shared = exploration_metrics(exploration);
   shared["generated_tokens"] = generated_;
-  shared["prepare_seconds"] = seconds_now() - start;
+  shared["prepare_seconds"] = preparing.seconds();
   const PolicyHeadLoss::Options options{
       .policy = o_.loss, .entropy_weight = o_.entropy_weight, .critic = critic_ ? &*critic_ : nullptr};
   const auto count = static_cast<std::int64_t>(samples.size()), size = count / o_.minibatches;
@@ -191,7 +187,7 @@ void GrpoRun::update(const Exploration& exploration) {
   for (int epoch = 0; epoch < o_.inner_epochs; ++epoch) {
     const Permutation order(static_cast<std::uint64_t>(count), seed(), static_cast<std::uint64_t>(step()));
     for (int m = 0; m < o_.minibatches && !trainer_.done(); ++m) {
-      const double began = seconds_now();
+      const Stopwatch updating;
       std::vector<int> minibatch;
       for (std::int64_t i = m * size; i < (m + 1) * size; ++i)
         minibatch.push_back(static_cast<int>(order(static_cast<std::uint64_t>(i))));
@@ -213,7 +209,7 @@ void GrpoRun::update(const Exploration& exploration) {
       extra["clip_low"] = told.policy.clipped_low / tokens, extra["clip_high"] = told.policy.clipped_high / tokens;
       extra["rollout_gap"] = rollout_gap_;
       if (critic_) extra["value_loss"] = told.value_loss, extra["value_clipped"] = told.value_clipped / tokens;
-      extra["update_seconds"] = seconds_now() - began;
+      extra["update_seconds"] = updating.seconds();
       result_.metrics = to_json(report.metrics);
       for (const auto& [key, value] : extra) result_.metrics[key] = value;
       if (!report.reason.empty()) log_warning("step ", step(), ": ", report.reason, ": ", verdict_name(report.verdict));

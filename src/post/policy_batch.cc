@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "post/critic.h"
+#include "tensor/wide.h"
 
 namespace hadal {
 namespace {
@@ -90,8 +91,7 @@ std::vector<std::vector<double>> sample_log_probs(Context& ctx, Model& model, st
     for (std::size_t j = 0; j < m.samples.size(); ++j)
       for (index_t k = m.begins[j]; k < m.begins[j + 1]; ++k) {
         const index_t row = m.rows[static_cast<std::size_t>(k)];
-        const double nats = loss.dtype == DType::kF64 ? loss.as<double>()(0, row) : loss.as<float>()(0, row);
-        result[static_cast<std::size_t>(m.samples[j])].push_back(-nats);
+        result[static_cast<std::size_t>(m.samples[j])].push_back(-wide_at(loss, 0, row));
       }
   }
   return result;

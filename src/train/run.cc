@@ -11,6 +11,7 @@
 #include "kernels/roofline.h"
 #include "nn/generate.h"
 #include "nn/weights.h"
+#include "tensor/wide.h"
 #include "train/report.h"
 #include "train/run_folder.h"
 #include "train/stop_signal.h"
@@ -225,7 +226,7 @@ Validation validate(Context& ctx, Model& model, const BatchSource& source, std::
     for (index_t i = 0; i < num_tokens; ++i) {
       const int target = b.targets[static_cast<std::size_t>(i)];
       if (target < 0) continue;
-      const double nats = loss.dtype == DType::kF64 ? loss.as<double>()(0, i) : loss.as<float>()(0, i);
+      const double nats = wide_at(loss, 0, i);
       const double bytes = token_bytes[static_cast<std::size_t>(target)];
       const auto part = static_cast<std::size_t>(i % length * static_cast<index_t>(kParts) / length);
       loss_sum += nats, bytes_sum += bytes, ++targets;

@@ -1,15 +1,12 @@
 #include "train/trainer.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
+
+#include "base/stopwatch.h"
 
 namespace hadal {
 namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 std::int64_t count_targets(const Batch& batch) {
   return std::count_if(batch.targets.begin(), batch.targets.end(), [](int t) { return t >= 0; });
@@ -78,7 +75,7 @@ StepReport Trainer::step(const BatchFn& batches) {
 }
 
 StepReport Trainer::step(std::span<const Batch> micro_batches, std::int64_t sequences, const LossFn& losses) {
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   std::int64_t num_targets = 0, num_tokens = 0;
   for (const Batch& batch : micro_batches) {
     num_targets += count_targets(batch);
@@ -121,7 +118,7 @@ StepReport Trainer::step(std::span<const Batch> micro_batches, std::int64_t sequ
   position_.step += 1;
   position_.tokens += num_tokens;
   m.step = position_.step, m.tokens = position_.tokens;
-  m.tokens_per_second = static_cast<double>(num_tokens) / seconds_since(start);
+  m.tokens_per_second = static_cast<double>(num_tokens) / stopwatch.seconds();
   return report;
 }
 

@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <vector>
+
+#include "base/stopwatch.h"
 
 namespace hadal {
 namespace {
@@ -15,9 +16,9 @@ double median(std::vector<double> values) {
 }
 
 double timed(const std::function<void()>& body) {
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   body();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return stopwatch.seconds();
 }
 
 /// A probe is good when it shows nearly the best rate that this row has seen.

@@ -2,13 +2,13 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <numeric>
 
 #include "analysis/bench/cmd_bench.h"
 #include "analysis/bench/harness.h"
 #include "base/random.h"
+#include "base/stopwatch.h"
 #include "kernels/elementwise.h"
 #include "nn/weights.h"
 
@@ -148,9 +148,9 @@ template <class F, class Between>
 double median_seconds(int repeats, const F& f, const Between& between) {
   std::vector<double> seconds;
   for (int i = 0; i < repeats; ++i) {
-    const auto start = std::chrono::steady_clock::now();
+    const Stopwatch stopwatch;
     f();
-    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    seconds.push_back(stopwatch.seconds());
     between();
   }
   std::sort(seconds.begin(), seconds.end());

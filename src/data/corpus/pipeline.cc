@@ -1,12 +1,12 @@
 #include "data/corpus/pipeline.h"
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
 #include <set>
 
 #include "base/log.h"
 #include "base/options.h"
+#include "base/stopwatch.h"
 #include "data/corpus/content_hash.h"
 #include "data/corpus/cpu_clock.h"
 #include "data/corpus/data_report.h"
@@ -175,7 +175,7 @@ ShardLayout layout_of(const DataPrepareOptions& options, const Tokenizer& tokeni
 }  // namespace
 
 DataPrepareResult data_prepare(ThreadPool& pool, DataPrepareOptions options) {
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   check(options);
   const fs::path out = options.out, work = out / "work";
   const std::vector<SourceFiles> sources = find_sources(options);
@@ -221,7 +221,7 @@ DataPrepareResult data_prepare(ThreadPool& pool, DataPrepareOptions options) {
                         .tokenizer_hash = tokenizer_hash(tokenizer.files()),
                         .vocab_size = tokenizer.vocab_size(),
                         .key = key,
-                        .wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(),
+                        .wall_seconds = stopwatch.seconds(),
                         .threads = pool.num_threads()};
   JsonObject manifest = data_manifest(inputs);
   write_file_atomically(out / "report.html", data_report_page(manifest));
