@@ -17,6 +17,7 @@
 #include "nn/cmd_logits.h"
 #include "post/cmd_grpo.h"
 #include "post/cmd_post.h"
+#include "post/recipe/cmd_r1.h"
 #include "serve/cmd_serve.h"
 #include "train/cmd_train.h"
 #include "train/report.h"
@@ -35,6 +36,7 @@ constexpr std::array kCommands{
     Command{"distill", "train a student on a teacher's traces", cmd_distill},
     Command{"grpo", "reinforcement learning on questions that can be graded", cmd_grpo},
     Command{"sample", "rejection sampling: graded answers become fine-tuning data", cmd_sample},
+    Command{"r1", "the whole R1 recipe, stage by stage, with a report", cmd_r1},
     Command{"merge", "a low-rank adapter into its model", cmd_merge},
     Command{"generate", "continue a prompt", cmd_generate},
     Command{"chat", "talk to a model in the terminal", cmd_chat},

@@ -88,9 +88,10 @@ void OptionTable::read_object(const JsonObject& object, const std::string& prefi
 
 void OptionTable::check_choice(const Option& option, std::string_view where) {
   if (option.traits.choices.empty()) return;
-  const std::string text = to_text(option.target);
-  HADAL_CHECK(std::ranges::find(option.traits.choices, text) != option.traits.choices.end(), where, ": got \"", text,
-              "\", want ", fmt::format("{}", fmt::join(option.traits.choices, "|")));
+  auto* const* list = std::get_if<std::vector<std::string>*>(&option.target);
+  for (const std::string& text : list ? **list : std::vector{to_text(option.target)})
+    HADAL_CHECK(std::ranges::find(option.traits.choices, text) != option.traits.choices.end(), where, ": got \"", text,
+                "\", want ", fmt::format("{}", fmt::join(option.traits.choices, "|")));
 }
 
 JsonObject OptionTable::to_json() const {

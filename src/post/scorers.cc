@@ -60,7 +60,7 @@ struct LocalJudge {
   }
 };
 
-RewardScorer reward_model_scorer(ThreadPool& pool, const std::string& folder) {
+RewardScorer reward_model_scorer(ThreadPool& pool, const std::string& folder, bool answer_only) {
   struct Scorer {
     Exec exec;
     RewardModel model;
@@ -68,9 +68,11 @@ RewardScorer reward_model_scorer(ThreadPool& pool, const std::string& folder) {
     std::mutex mutex;
     Scorer(ThreadPool& p, const std::string& f) : exec(p), model(exec, f), encoder(model.tokenizer(), f) {}
   };
-  return [scorer = std::make_shared<Scorer>(pool, folder)](const RewardQuery& query) {
+  return [scorer = std::make_shared<Scorer>(pool, folder), answer_only](const RewardQuery& query) {
+    const std::string_view read =
+        answer_only ? split_response(query.response, opens_think(query.prompt)).answer : query.response;
     JsonArray messages = query.task.messages;
-    messages.push_back(JsonObject{{"role", "assistant"}, {"content", std::string(query.response)}});
+    messages.push_back(JsonObject{{"role", "assistant"}, {"content", std::string(read)}});
     const Result<std::vector<int>> ids = scorer->encoder.ids_of(JsonObject{{"messages", std::move(messages)}});
     HADAL_CHECK(ids.ok(), "reward model: ", ids.message());
     const std::lock_guard lock(scorer->mutex);
@@ -103,7 +105,8 @@ std::optional<double> verdict_of(std::string_view text) {
 std::map<std::string, RewardScorer> make_scorers(ThreadPool& pool, const ScorerOptions& o) {
   HADAL_CHECK(o.judge.empty() || o.judge_url.empty(), "give judge or judge_url, not both");
   std::map<std::string, RewardScorer> scorers;
-  if (!o.reward_model.empty()) scorers["reward_model"] = reward_model_scorer(pool, o.reward_model);
+  if (!o.reward_model.empty())
+    scorers["reward_model"] = reward_model_scorer(pool, o.reward_model, o.reward_model_reads == "answer");
   if (!o.judge_url.empty()) scorers["judge"] = judge_scorer(remote_judge(o));
   if (!o.judge.empty())
     scorers["judge"] = judge_scorer([local = std::make_shared<LocalJudge>(o), tokens = o.judge_tokens](

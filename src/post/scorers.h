@@ -8,12 +8,15 @@
 namespace hadal {
 
 struct ScorerOptions {
-  std::string reward_model, judge, judge_url, judge_name, api_key_file, judge_weights = "bf16";
+  std::string reward_model, judge, judge_url, judge_name, api_key_file, judge_weights = "bf16",
+                                                                        reward_model_reads = "answer";
   double timeout = 300;
   int judge_tokens = 512;
   template <class V>
   void visit(V&& v) {
     v("reward_model", reward_model, "folder of a reward model (hadal reward)", {.placeholder = "DIR"});
+    v("reward_model_reads", reward_model_reads, "what follows the reasoning (helpfulness), or all (harmlessness)",
+      {.choices = {"answer", "response"}});
     v("judge", judge, "model folder of a judge", {.placeholder = "DIR"});
     v("judge_url", judge_url, "or an OpenAI-compatible URL of one: http://host:port/v1", {.placeholder = "URL"});
     v("judge_name", judge_name, "the judge's name in requests to the URL");

@@ -5,11 +5,16 @@
 namespace hadal {
 namespace {
 
-constexpr std::string_view kR1Zero =
-    "A conversation between User and Assistant. The user asks a question, and the Assistant solves it. The assistant "
-    "first thinks about the reasoning process in the mind and then provides the user with the answer. The reasoning "
-    "process and answer are enclosed within <think> </think> and <answer> </answer> tags, respectively, i.e., <think> "
-    "reasoning process here </think> <answer> answer here </answer>. User: ";
+constexpr std::string_view
+    kQuestion = "{question}",
+    kR1Zero =
+        "A conversation between User and Assistant. The user asks a question, and the Assistant solves it. The "
+        "assistant "
+        "first thinks about the reasoning process in the mind and then provides the user with the answer. The "
+        "reasoning "
+        "process and answer are enclosed within <think> </think> and <answer> </answer> tags, respectively, i.e., "
+        "<think> "
+        "reasoning process here </think> <answer> answer here </answer>. User: {question} Assistant:";
 
 std::string plain_text(const JsonArray& messages) {
   std::string text;
@@ -37,12 +42,15 @@ std::vector<TaskPrompt> task_prompts(const std::vector<TaskRecord>& tasks, const
     }
     return prompts;
   }
+  const std::string_view form = o.style == "r1-zero" ? kR1Zero : std::string_view(o.text);
+  const std::size_t place = form.find(kQuestion);
+  HADAL_CHECK(o.style == "plain" || place != form.npos, "prompt.text: got \"", form, "\", want ", kQuestion, " in it");
   for (const TaskRecord& task : tasks) {
     TaskPrompt& prompt = prompts.emplace_back();
     std::string text = plain_text(task.messages);
-    if (o.style == "r1-zero") {
+    if (o.style != "plain") {
       text.pop_back();
-      text = str_cat(kR1Zero, text, " Assistant:");
+      text = str_cat(form.substr(0, place), text, form.substr(place + kQuestion.size()));
     }
     if (tokenizer.bos_id() >= 0) prompt.ids.push_back(tokenizer.bos_id());
     tokenizer.encode_append(text, prompt.ids);

@@ -17,13 +17,17 @@ struct TaskPrompt {
 };
 
 /// How tasks become prompts. chat: the tokenizer's own chat template. r1-zero: the template by which R1-Zero asked a
-/// base model (DeepSeek-R1, table 1). plain: the messages' texts, each on a line of its own, after BOS.
+/// base model (DeepSeek-R1, table 1). plain: the messages' texts, each on a line of its own, after BOS. text: a text
+/// with {question} where these stand.
 struct PromptOptions {
-  std::string style = "chat", system;
+  std::string style = "chat", system, text;
   template <class V>
   void visit(V&& v) {
-    v("style", style, "chat: the model's chat template; r1-zero: the template of R1-Zero, for base models; plain: text",
-      {.choices = {"chat", "r1-zero", "plain"}});
+    v("style", style,
+      "chat: the model's chat template; r1-zero: the template of R1-Zero, for base models; plain: the "
+      "question alone; text: as --prompt.text says",
+      {.choices = {"chat", "r1-zero", "plain", "text"}});
+    v("text", text, "with style text: what a base model is asked, with {question} in it");
     v("system", system, "a system message in front, with chat");
   }
 };

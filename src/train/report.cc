@@ -255,7 +255,7 @@ JsonObject report_data(const std::filesystem::path& folder) {
           {"manifest", std::move(manifest)}};
 }
 
-std::string report_page(const JsonObject& data) {
+std::string report_page(const JsonObject& data, std::string_view script) {
   // "<" could end the script element that holds the data.
   std::string json = json_line(data);
   for (std::size_t at = 0; (at = json.find('<', at)) != std::string::npos;) json.replace(at, 1, "\\u003c");
@@ -265,14 +265,14 @@ std::string report_page(const JsonObject& data) {
   std::string page(report_page_text);
   replace(page, "@TITLE@", title);
   replace(page, "@STYLE@", report_style_text);
-  replace(page, "@SCRIPT@", str_cat(report_report_text, "\n", report_sections_text));
+  replace(page, "@SCRIPT@", str_cat(report_report_text, "\n", script));
   replace(page, "@DATA@", json);
   return page;
 }
 
 std::filesystem::path write_report(const std::filesystem::path& folder) {
   std::filesystem::path path = folder / "report.html";
-  write_file_atomically(path, report_page(report_data(folder)));
+  write_file_atomically(path, report_page(report_data(folder), report_sections_text));
   return path;
 }
 

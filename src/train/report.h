@@ -21,8 +21,9 @@ namespace hadal {
 /// beyond its last line.
 JsonObject report_data(const std::filesystem::path& run_folder);
 
-/// The page with `data` inside.
-std::string report_page(const JsonObject& data);
+/// A page with `data` inside, which has a "name", drawn by a script that may use what report/report.js defines: `data`,
+/// `root`, el, card, lineChart, ...
+std::string report_page(const JsonObject& data, std::string_view script);
 
 /// Writes run_folder/report.html, atomically, and returns its path.
 std::filesystem::path write_report(const std::filesystem::path& run_folder);

@@ -37,7 +37,7 @@ struct Sample {
   int threads = 0;
   std::int64_t max_tokens = 10;
   std::string out, where;
-  std::vector<std::string> input, words;
+  std::vector<std::string> input, words, languages;
   std::vector<int> tokens;
   std::vector<double> weights;
   std::optional<int> seed;
@@ -54,6 +54,7 @@ struct Sample {
     v("max_tokens", max_tokens, "budget");
     v("out", out, "folder", {.placeholder = "DIR"});
     v("input", input, "files");
+    v("languages", languages, "to speak", {.choices = {"en", "zh"}});
     v("tokens", tokens, "ids");
     v("weights", weights, "shares");
     v("seed", seed, "seed");
@@ -117,6 +118,8 @@ TEST(Options, UsageErrorsNameTheFlagAndSuggest) {
   EXPECT_EQ(usage_error({"a", "--tokens", "1,x"}), "--tokens: got \"x\", want an integer of 32 bits");
   EXPECT_EQ(usage_error({"a", "--json=yes"}), "--json: got \"yes\", want true or false");
   EXPECT_EQ(usage_error({"a", "--schedule.kind", "linear"}), "--schedule.kind: got \"linear\", want cosine|constant");
+  EXPECT_EQ(usage_error({"a", "--languages", "zh", "fr"}), "--languages: got \"fr\", want en|zh");
+  EXPECT_EQ(parse({"a", "--languages", "zh", "en"}).languages, (std::vector<std::string>{"zh", "en"}));
   EXPECT_EQ(usage_error({"a", "--set", "schedule.lrr=1"}),
             "--set: unknown key \"schedule.lrr\"; did you mean schedule.lr?");
   EXPECT_EQ(usage_error({"a", "--set", "schedule.lr"}), "--set: got \"schedule.lr\", want key=value");

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <sstream>
 
@@ -49,6 +50,7 @@ std::string expected(const TaskRecord& task) {
     const int least = n[0];
     return std::to_string(std::count_if(n.begin() + 1, n.end(), [&](int d) { return d >= least; }));
   }
+  if (task.task_class == "max") return std::to_string(*std::max_element(n.begin(), n.end()));
   if (task.task_class == "modular") return std::to_string((n[0] * n[1] + n[2]) % n[3]);
   if (task.task_class == "add") {
     const std::string q = question(task);
@@ -79,7 +81,10 @@ std::string expected(const TaskRecord& task) {
 
 TEST(MakeTasks, AnswersAreRight) {
   for (const int size : {2, 5, 6, 9}) {
-    const MakeTasksOptions options{.train = size == 2 ? 20 : 50, .test = size == 2 ? 2 : 10, .size = size};
+    const MakeTasksOptions options{.classes = {"sort", "count", "add", "modular", "rule", "max"},
+                                   .train = size == 2 ? 20 : 50,
+                                   .test = size == 2 ? 2 : 10,
+                                   .size = size};
     for (const bool test : {false, true}) {
       for (const TaskRecord& task : generate_tasks(options, test)) {
         EXPECT_EQ(task.answer, expected(task)) << task.id << ": " << question(task);
@@ -173,6 +178,64 @@ TEST(MakeTasks, FilesGoThroughScoring) {
   EXPECT_EQ(json_line(score_tasks(score)), json_line(summary));
   write_file_atomically(folder / "r.jsonl", R"({"id":"x","response":"1"})");
   EXPECT_NE(error_of([&] { score_tasks(score); }).find("no task of"), std::string::npos);
+}
+
+std::vector<JsonObject> lines_of(const std::filesystem::path& file) {
+  std::vector<JsonObject> objects;
+  std::istringstream lines(read_file(file));
+  for (std::string line; std::getline(lines, line);) objects.push_back(parse_json(line, "line").as_object());
+  return objects;
+}
+
+TEST(MakeTasks, TextForABaseModelHoldsGuesses) {
+  const TempDir folder;
+  make_tasks({.out = folder.path().string(), .classes = {"sort", "max"}, .sizes = {5, 6}, .train = 200, .test = 1});
+  std::map<std::string, TaskRecord> by_question;
+  for (TaskRecord& task : load_tasks(folder / "train.jsonl").tasks) by_question.emplace(question(task), task);
+  int documents = 0, lists = 0, right = 0, broken = 0, other_language = 0;
+  for (const JsonObject& line : lines_of(folder / "text.jsonl")) {
+    const std::string text = json_as<std::string>(line.at("text"), "text");
+    if (!text.starts_with("User: ")) {  // a list of digits in four orders
+      std::set<std::string> orders;
+      std::istringstream in(text);
+      for (std::string order; std::getline(in, order);) {
+        std::vector<int> digits = numbers(order);
+        std::sort(digits.begin(), digits.end());
+        orders.insert(joined(digits));
+      }
+      EXPECT_EQ(orders.size(), 1U) << text;
+      ++lists;
+      continue;
+    }
+    ++documents;
+    const std::size_t end = text.find(" Assistant: ");
+    const TaskRecord& task = by_question.at(text.substr(6, end - 6));
+    const std::string response = text.substr(end + 12);
+    broken += format_reward("", response, true) < 1 ? 1 : 0;
+    other_language += language_consistency(response, task.language) < 0.5 ? 1 : 0;
+    right += numbers(response) == numbers(task.answer) ? 1 : 0;
+  }
+  EXPECT_EQ(documents, 800);
+  EXPECT_NEAR(lists, 400, 60);
+  EXPECT_NEAR(broken, 160, 50);
+  EXPECT_NEAR(other_language, 400, 60);
+  EXPECT_LT(right, 80);  // a tenth of the guesses at the largest digit, hardly any order
+}
+
+TEST(MakeTasks, WorseTalkDiffersFromTheGoodOne) {
+  const TempDir folder;
+  make_tasks({.out = folder.path().string(), .classes = {"talk"}, .train = 300, .test = 20});
+  const std::vector<JsonObject> pairs = lines_of(folder / "pairs.jsonl");
+  EXPECT_EQ(pairs.size(), 300U * 2 * 4);
+  for (const JsonObject& pair : pairs) EXPECT_NE(pair.at("chosen"), pair.at("rejected"));
+  EXPECT_EQ(lines_of(folder / "pairs_test.jsonl").size(), 20U * 2 * 4);
+  int curt = 0;
+  for (const TaskRecord& task : load_tasks(folder / "train.jsonl").tasks) {
+    EXPECT_EQ(task.grader, Grader::kNone);
+    EXPECT_EQ(language_consistency(task.solutions.at(0).thinking, task.language), 1) << task.solutions[0].thinking;
+    curt += task.solutions[0].answer.size() < 16 ? 1 : 0;
+  }
+  EXPECT_NEAR(curt, 300, 60);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "data/tasks/talk_task.h"
 
 namespace hadal {
 namespace {
@@ -82,6 +83,23 @@ GeneratedTask count_task(const Speech& say, int size, TaskDraws& draws) {
   task.steps += say("Together {}.", "一共 {}。", number);
   task.check = kept.empty() ? say("All are below {}.", "全都小于 {}。", least)
                             : say("Those are {}: {}.", "它们是 {}：{} 个。", spaced(kept), number);
+  return task;
+}
+
+GeneratedTask max_task(const Speech& say, int size, TaskDraws& draws) {
+  const Digits digits = draw_digits(draws, size);
+  int largest = digits[0];
+  GeneratedTask task{.key = spaced(digits), .random_answer = std::to_string(draws.below(10))};
+  task.question = say("What is the largest of {}", "{} 中最大的是几", task.key);
+  task.steps = say("{} first. ", "先是 {}。", largest);
+  for (int i = 1; i < size; ++i) {
+    const int d = digits[static_cast<std::size_t>(i)];
+    task.steps += d > largest ? say("{} is larger. ", "{} 更大。", d) : say("{} no. ", "{} 不是。", d);
+    largest = std::max(largest, d);
+  }
+  task.steps += say("That leaves {}.", "剩下 {}。", largest);
+  task.check = say("No digit is above {}.", "没有数字大于 {}。", largest);
+  task.answer = std::to_string(largest);
   return task;
 }
 
@@ -192,6 +210,8 @@ GeneratedTask generate_task(std::string_view task_class, std::string_view langua
   if (task_class == "count") return count_task(say, size, draws);
   if (task_class == "add") return add_task(say, size, draws);
   if (task_class == "modular") return modular_task(say, size, draws);
+  if (task_class == "max") return max_task(say, size, draws);
+  if (task_class == "talk") return talk_task(language, draws);
   if (task_class == "rule") return rule_task(say, size, draws);
   fail("tasks: got class \"", task_class, "\", want one of ", fmt::format("{}", fmt::join(kTaskClasses, ", ")));
 }

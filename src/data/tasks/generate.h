@@ -10,7 +10,7 @@
 
 namespace hadal {
 
-inline constexpr std::array<std::string_view, 5> kTaskClasses{"sort", "count", "add", "modular", "rule"};
+inline constexpr std::array<std::string_view, 7> kTaskClasses{"sort", "count", "add", "modular", "rule", "max", "talk"};
 
 /// Numbers for one task, in order.
 class TaskDraws {
@@ -30,13 +30,15 @@ class TaskDraws {
 
 /// One task before it gets an id: `key` is the problem without the language it is asked in.
 struct GeneratedTask {
-  std::string key, question, answer, random_answer;  // random_answer: of the right form, and nothing more
+  std::string key, question, answer;
+  std::string solution;       // the answer of the worked solution, where it is not `answer`
+  std::string random_answer;  // of the right form, and nothing more
   Grader grader = Grader::kMath;
   std::string steps, check;  // the way to the answer; a second look at it
 };
 
-/// `size`: digits of what is sorted, counted or added, letters of what is rearranged. 2 <= size <= 18. language: en or
-/// zh.
+/// `size`: digits of what is sorted, counted, compared or added, letters of what is rearranged. 2 <= size <= 18.
+/// language: en or zh.
 GeneratedTask generate_task(std::string_view task_class, std::string_view language, int size, TaskDraws draws);
 
 }  // namespace hadal

@@ -1,0 +1,134 @@
+#include "post/recipe/summary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "base/file.h"
+#include "post/recipe/run_recipe.h"
+#include "post/rl_metrics.h"
+#include "train/metrics.h"
+
+namespace hadal {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Figures {
+  double answers = 0, correct = 0, tokens = 0, truncated = 0, reflective = 0;
+  std::int64_t questions = 0;
+  std::map<std::string, double> parts;
+
+  void add(const JsonObject& line, bool new_question) {
+    const auto number = [&](const char* key) { return json_as<double>(line.at(key), key); };
+    answers += 1, questions += new_question ? 1 : 0;
+    correct += line.at("correct").as_bool() ? 1 : 0, truncated += line.at("truncated").as_bool() ? 1 : 0;
+    tokens += number("tokens");
+    for (const auto& [name, value] : line.at("parts").as_object()) parts[name] += json_as<double>(value, "parts");
+    const JsonObject& said = line.at("messages").as_array().back().as_object();
+    if (const Json* const reasoning = said.if_contains("reasoning_content"))
+      reflective += static_cast<double>(count_reflective_words(json_as<std::string>(*reasoning, "reasoning_content")));
+  }
+  JsonObject to_json() const {
+    const double share = correct / answers;
+    const auto [low, high] = wilson_interval(share * static_cast<double>(questions), static_cast<double>(questions));
+    JsonObject json{{"questions", questions},
+                    {"answers", static_cast<std::int64_t>(answers)},
+                    {"accuracy", share},
+                    {"low", low},
+                    {"high", high},
+                    {"tokens", tokens / answers},
+                    {"reflective_words", reflective / answers},
+                    {"truncated", truncated / answers}};
+    for (const auto& [name, sum] : parts)
+      if (name != "accuracy") json[name] = sum / answers;
+    return json;
+  }
+};
+
+double number_or(const JsonObject& object, const std::string& key, double fallback) {
+  const Json* const value = object.if_contains(key);
+  return value == nullptr ? fallback : json_as<double>(*value, key);
+}
+
+}  // namespace
+
+std::pair<double, double> wilson_interval(double hits, double trials) {
+  if (trials <= 0) return {0, 1};
+  const double z = 1.959964, share = hits / trials, z2 = z * z / trials;
+  const double middle = (share + z2 / 2) / (1 + z2),
+               reach = z / (1 + z2) * std::sqrt(share * (1 - share) / trials + z2 / (4 * trials));
+  return {std::max(0.0, middle - reach), std::min(1.0, middle + reach)};
+}
+
+JsonObject answer_figures(const fs::path& candidates) {
+  std::map<std::string, Figures> by_class;
+  Figures all;
+  std::string last;
+  for (const JsonObject& line : read_json_log(candidates)) {
+    const std::string id = json_as<std::string>(line.at("id"), "id");
+    by_class[json_as<std::string>(line.at("class"), "class")].add(line, id != last);
+    all.add(line, id != last);
+    last = id;
+  }
+  HADAL_CHECK(all.answers > 0, candidates.string(), ": no answers");
+  JsonObject figures;
+  for (const auto& [name, of_class] : by_class) figures[name] = of_class.to_json();
+  figures["all"] = all.to_json();
+  return figures;
+}
+
+JsonObject recipe_summary(const Recipe& recipe, const fs::path& out, std::int64_t seed) {
+  JsonArray stages, evaluations;
+  double seconds = 0, cpu_seconds = 0;
+  for (const Stage& stage : recipe.stages) {
+    const std::optional<StageResult> done = stage_result(out, stage.name);
+    if (!done) continue;
+    seconds += done->seconds, cpu_seconds += done->cpu_seconds;
+    stages.push_back(JsonObject{{"name", stage.name},
+                                {"verb", stage.verb},
+                                {"title", stage.title},
+                                {"about", stage.about},
+                                {"seconds", done->seconds},
+                                {"cpu_seconds", done->cpu_seconds}});
+    if (stage.evaluates.empty()) continue;
+    const std::string& title = recipe.stage(stage.evaluates).title;
+    evaluations.push_back(JsonObject{{"stage", stage.evaluates},
+                                     {"title", title.empty() ? stage.evaluates : title},
+                                     {"figures", answer_figures(out / stage.name / "candidates.jsonl")}});
+  }
+  JsonObject summary{{"about", recipe.about},      {"seed", seed},     {"seconds", seconds},
+                     {"cpu_seconds", cpu_seconds}, {"stages", stages}, {"evaluations", evaluations}};
+  write_file_atomically(out / "summary.json", json_pretty(summary));
+  return summary;
+}
+
+std::string summary_text(const JsonObject& summary) {
+  const JsonArray& evaluations = summary.at("evaluations").as_array();
+  if (evaluations.empty()) return "nothing is evaluated yet\n";
+  std::vector<std::string> classes;
+  for (const auto& [name, figures] : evaluations[0].at("figures").as_object())
+    if (name != "all") classes.emplace_back(name);
+  std::string text = fmt::format("{:<22}", "accuracy, % (95%)");
+  for (const std::string& name : classes) text += fmt::format("{:>18}", name);
+  text += fmt::format("{:>10}{:>10}{:>8}\n", "format", "language", "tokens");
+  for (const Json& evaluation : evaluations) {
+    const JsonObject& figures = evaluation.at("figures").as_object();
+    text += fmt::format("{:<22}", std::string_view(evaluation.at("title").get_string()));
+    for (const std::string& name : classes) {
+      const JsonObject& f = figures.at(name).as_object();
+      text += f.contains("reward_model")
+                  ? fmt::format("{:>18}", fmt::format("score {:.2f}", number_or(f, "reward_model", 0)))
+                  : fmt::format("{:>18}", fmt::format("{:.1f} ({:.0f}-{:.0f})", 100 * number_or(f, "accuracy", 0),
+                                                      100 * number_or(f, "low", 0), 100 * number_or(f, "high", 0)));
+    }
+    const JsonObject& all = figures.at("all").as_object();
+    text += fmt::format("{:>10.1f}{:>10.1f}{:>8.1f}\n", 100 * number_or(all, "format", 0),
+                        100 * number_or(all, "language", 0), number_or(all, "tokens", 0));
+  }
+  return text;
+}
+
+}  // namespace hadal
