@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# ./dev demo: from the text of a Debian package to a model that writes, in minutes, told as a story. Further arguments
-# go to hadal pretrain (--steps 100, --set a.b=c).
+# ./dev demo: from the text of a Debian package to a model that writes, then a small R1, in minutes, told as a story.
+# Further arguments go to hadal pretrain (--steps 100, --set a.b=c).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -41,10 +41,14 @@ for prompt in "To insert a chart" "The following options" "Click"; do
   echo
 done
 
+say "4. A small R1: a base model that only guesses learns to reason ($hadal r1, shortened)"
+$hadal r1 --recipe configs/recipes/r1-tiny.json --out "$run-r1" --scale 0.4 --until eval-r1
+
 say "What it left"
 cat <<TEXT
    $run/manifest.json     what ran, on what
    $run/metrics.jsonl     loss, learning rate, gradient norm and load of the experts, per step
    $run/report.html       the same as pictures: open it in a browser
    $checkpoint            the model, as other software loads it (config.json, tokenizer.json, safetensors)
+   $run-r1/report.html    R1 from stage to stage: accuracy, curves, the same questions to all models
 TEXT

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "post/recipe/answers.h"
 #include "post/recipe/run_recipe.h"
 #include "post/recipe/summary.h"
 #include "support/temp_dir.h"
@@ -156,9 +157,36 @@ TEST_F(RecipeRun, SummaryAndReport) {
   EXPECT_DOUBLE_EQ(all.at("format").as_double(), 0.5);
   EXPECT_DOUBLE_EQ(all.at("reflective_words").as_double(), 1);
   EXPECT_NE(summary_text(summary).find("33.3 ("), std::string::npos);
+  EXPECT_EQ(answers_text(side_by_side(summary, out), 1),
+            "q<\n  Tuned: <think>wait</think>a (right)\n  Base: <think>wait</think>a (right)\n");
   const std::string page = read_file(write_recipe_report(recipe, out, summary));
   EXPECT_NE(page.find("\"question\":\"q\\u003c\""), std::string::npos);
   EXPECT_NE(page.find("evaluationCard"), std::string::npos);
+}
+
+TEST_F(RecipeRun, TheProgramItself) {
+  write_file_atomically(file, R"({
+    "defaults": {"grpo": {"questions": 2, "group_size": 2, "rollout": {"max_tokens": 4}, "precision": "f32"}},
+    "evaluation": {"tasks": "{tasks}/test.jsonl", "samples": 1, "rollout": {"max_tokens": 4},
+                   "prompt": {"style": "plain"}, "filter": {"only_correct": false}},
+    "stages": [
+      {"name": "tasks", "verb": "tasks make",
+       "options": {"classes": ["sort", "talk"], "sizes": [3, 3], "train": 5, "test": 2}},
+      {"name": "base", "verb": "pretrain", "evaluate": {},
+       "options": {"model": "SOURCE/configs/models/rl-tiny.json", "steps": 1, "seq_length": 32,
+                   "batch": {"sequences": 1}, "data": {"inputs": ["{tasks}/text.jsonl"], "vocab_size": 384}}},
+      {"name": "zero", "verb": "grpo",
+       "options": {"model": "{base}", "tasks": "{tasks}/train.jsonl", "steps": 1, "prompt": {"style": "plain"}}}]})");
+  std::string text = read_file(file);
+  text.replace(text.find("SOURCE"), 6, HADAL_SOURCE_DIR);
+  write_file_atomically(file, text);
+  options.program = HADAL_BINARY, options.threads = 1;
+  const Recipe recipe = load_recipe(file);
+  ASSERT_TRUE(run_recipe(recipe, options));
+  const JsonObject summary = recipe_summary(recipe, out, 7);
+  EXPECT_EQ(summary.at("evaluations").at(0).at("figures").at("sort").at("questions"), 4);
+  const std::string page = read_file(write_recipe_report(recipe, out, summary));
+  EXPECT_NE(page.find("\"curves\":{\"step\":[1]"), std::string::npos);
 }
 
 TEST(Wilson, KnownIntervals) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "post/recipe/answers.h"
 #include "post/recipe/run_recipe.h"
 #include "post/recipe/summary.h"
 
@@ -47,7 +48,7 @@ int cmd_r1(Args args) {
   if (o.json)
     fmt::print("{}\n", json_line(summary));
   else
-    fmt::print("{}report: {}\n", summary_text(summary), report);
+    fmt::print("{}\n{}report: {}\n", summary_text(summary), answers_text(side_by_side(summary, o.out), 3), report);
   return finished ? 0 : 1;
 }
 

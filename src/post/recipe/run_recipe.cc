@@ -87,6 +87,51 @@ std::string model_of(const fs::path& out, const std::string& stage) {
   return model != nullptr && model->is_string() ? std::string(model->get_string()) : (out / stage).string();
 }
 
+/// A stage is done once; with other options it would be another one.
+void check_unchanged(const Stage& stage, JsonObject before, JsonObject now, const fs::path& out) {
+  before.erase("threads"), now.erase("threads");  // results do not depend on them
+  const std::vector<std::string> changes = option_changes(before, now);
+  HADAL_CHECK(changes.empty(), "stage ", stage.name, " was done with other options (", changes.front(),
+              "); give another --out, or remove ", step_file(out, stage.name, ".done.json").string(), " and ",
+              (out / stage.name).string());
+}
+
+/// Time and CPU time that a stage took in all its sessions, with one more.
+JsonObject time_spent(const fs::path& file, double seconds, double cpu_seconds) {
+  if (fs::exists(file)) {
+    const Json before = read_json_file(file);
+    ObjectReader reader(before, file.string());
+    seconds += reader.get<double>("seconds"), cpu_seconds += reader.get<double>("cpu_seconds");
+  }
+  JsonObject time{{"seconds", seconds}, {"cpu_seconds", cpu_seconds}};
+  write_file_atomically(file, json_pretty(time));
+  return time;
+}
+
+/// Returns false when a signal stopped it.
+bool run_stage(const Stage& stage, const JsonObject& options, const RecipeRunOptions& o) {
+  const fs::path config = step_file(o.out, stage.name, ".json"), printed = step_file(o.out, stage.name, ".out");
+  write_file_atomically(config, json_pretty(options));
+  std::vector<std::string> words{o.program.empty() ? fs::read_symlink("/proc/self/exe").string() : o.program};
+  std::istringstream verb(stage.verb);
+  for (std::string word; verb >> word;) words.push_back(word);
+  words.insert(words.end(), {"--config", config.string()});
+  if (stage.resumes() && fs::exists(o.out / stage.name / "manifest.json")) words.push_back("--resume");
+
+  const Stopwatch stopwatch;
+  const Ended ended = run_process(words, printed);
+  JsonObject done = time_spent(step_file(o.out, stage.name, ".time.json"), stopwatch.seconds(), ended.cpu_seconds);
+  const bool good = WIFEXITED(ended.status) && WEXITSTATUS(ended.status) == 0;
+  if (!good && StopSignal::requested()) return false;
+  HADAL_CHECK(good, "stage ", stage.name, " failed; its command was: ", fmt::format("{}", fmt::join(words, " ")));
+  JsonObject result = last_line(printed);
+  const Json* const finished = result.if_contains("finished");
+  if (finished != nullptr && finished->is_bool() && !finished->get_bool()) return false;
+  done["options"] = options, done["result"] = std::move(result);
+  write_file_atomically(step_file(o.out, stage.name, ".done.json"), json_pretty(done));
+  return true;
+}
+
 }  // namespace
 
 std::optional<StageResult> stage_result(const fs::path& out, const std::string& stage) {
@@ -108,47 +153,17 @@ std::optional<StageResult> stage_result(const fs::path& out, const std::string& 
 bool run_recipe(const Recipe& recipe, const RecipeRunOptions& o) {
   if (!o.until.empty()) recipe.stage(o.until);
   fs::create_directories(o.out / "steps");
-  const std::string program = o.program.empty() ? fs::read_symlink("/proc/self/exe").string() : o.program;
   const StopSignal stop;
   for (std::size_t i = 0; i < recipe.stages.size(); ++i) {
     const Stage& stage = recipe.stages[i];
     const JsonObject options =
         stage.resolved(o.out, o.seed, o.threads, [&](const std::string& name) { return model_of(o.out, name); });
-    const fs::path config = step_file(o.out, stage.name, ".json"), printed = step_file(o.out, stage.name, ".out"),
-                   spent = step_file(o.out, stage.name, ".time.json"),
-                   done = step_file(o.out, stage.name, ".done.json");
-    if (const std::optional<StageResult> before = stage_result(o.out, stage.name)) {
-      JsonObject was = before->options, is = options;
-      was.erase("threads"), is.erase("threads");  // results do not depend on them
-      const std::vector<std::string> changes = option_changes(was, is);
-      HADAL_CHECK(changes.empty(), "stage ", stage.name, " was done with other options (", changes.front(),
-                  "); give another --out, or remove ", done.string(), " and ", (o.out / stage.name).string());
+    if (const std::optional<StageResult> done = stage_result(o.out, stage.name)) {
+      check_unchanged(stage, done->options, options, o.out);
     } else {
       log_info("[", i + 1, "/", recipe.stages.size(), "] ", stage.name, ": ",
                stage.about.empty() ? stage.verb : stage.about);
-      write_file_atomically(config, json_pretty(options));
-      std::vector<std::string> words{program};
-      std::istringstream verb(stage.verb);
-      for (std::string word; verb >> word;) words.push_back(word);
-      words.insert(words.end(), {"--config", config.string()});
-      if (stage.resumes() && fs::exists(o.out / stage.name / "manifest.json")) words.push_back("--resume");
-      const Stopwatch stopwatch;
-      const Ended ended = run_process(words, printed);
-      JsonObject time =
-          fs::exists(spent) ? read_json_file(spent).as_object() : JsonObject{{"seconds", 0.0}, {"cpu_seconds", 0.0}};
-      time["seconds"] = json_as<double>(time.at("seconds"), "seconds") + stopwatch.seconds();
-      time["cpu_seconds"] = json_as<double>(time.at("cpu_seconds"), "cpu_seconds") + ended.cpu_seconds;
-      write_file_atomically(spent, json_pretty(time));
-      const bool good = WIFEXITED(ended.status) && WEXITSTATUS(ended.status) == 0;
-      if (!good && StopSignal::requested()) return false;
-      HADAL_CHECK(good, "stage ", stage.name, " failed; its command was: ", fmt::format("{}", fmt::join(words, " ")));
-      const JsonObject result = last_line(printed);
-      const Json* const finished = result.if_contains("finished");
-      if (finished != nullptr && finished->is_bool() && !finished->get_bool()) return false;
-      write_file_atomically(done, json_pretty(JsonObject{{"options", options},
-                                                         {"result", result},
-                                                         {"seconds", time.at("seconds")},
-                                                         {"cpu_seconds", time.at("cpu_seconds")}}));
+      if (!run_stage(stage, options, o)) return false;
     }
     if (StopSignal::requested()) return false;
     if (stage.name == o.until) break;
