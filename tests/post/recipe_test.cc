@@ -74,18 +74,21 @@ struct RecipeRun : testing::Test {
 };
 
 TEST_F(RecipeRun, ReadsStagesWithDefaultsAndEvaluations) {
-  const Recipe recipe = load_recipe(file, 0.5);
+  const Recipe recipe = load_recipe(file, {.options = {"tuned.lr.kind=constant", "tuned.lr.lr=3"}, .scale = 0.5});
   std::string names;
   for (const Stage& stage : recipe.stages) names += stage.name + " ";
   EXPECT_EQ(names, "tasks base tuned eval-tuned eval-base ");
   EXPECT_EQ(recipe.stage("base").options.at("steps"), 50);
   EXPECT_EQ(json_line(recipe.stage("tuned").options),
-            R"({"lr":{"lr":0.2,"kind":"cosine"},"steps":5,"model":"{base}","data":{"input":["{tasks}/sft.jsonl"]}})");
+            R"({"lr":{"lr":3,"kind":"constant"},"steps":5,"model":"{base}","data":{"input":["{tasks}/sft.jsonl"]}})");
   EXPECT_EQ(recipe.stage("eval-tuned").options.at("samples"), 3);
   EXPECT_EQ(recipe.stage("eval-base").options.at("model"), "{base}");
 }
 
 TEST_F(RecipeRun, RefusesWhatMakesNoSense) {
+  EXPECT_NE(error_of([&] { load_recipe(file, {.options = {"bas.steps=1"}}); }).find("no stage bas"), std::string::npos);
+  EXPECT_NE(error_of([&] { load_recipe(file, {.options = {"steps=1"}}); }).find("want stage.option=value"),
+            std::string::npos);
   const auto error = [&](std::string what, std::string with) {
     std::string text(kRecipe);
     text.replace(text.find(what), what.size(), with);

@@ -13,7 +13,7 @@ namespace {
 struct R1Options {
   std::string recipe = "configs/recipes/r1-tiny.json", out, until;
   std::int64_t seed = 1;
-  double scale = 1;
+  RecipeChanges changes;
   int threads = 0;
   bool json = false;
   template <class V>
@@ -22,7 +22,8 @@ struct R1Options {
     v("out", out, "folder; a second call goes on where the first was stopped",
       {.required = true, .placeholder = "DIR"});
     v("until", until, "the last stage to run");
-    v("scale", scale, "multiplies the optimizer steps of all stages");
+    v("change", changes.options, "options of stages: stage.a.b=value", {.placeholder = "CHANGE"});
+    v("scale", changes.scale, "multiplies the optimizer steps of all stages");
     v("seed", seed, "of all stages");
     v("threads", threads, "0: all CPUs");
     v("json", json, "print the summary as JSON");
@@ -38,8 +39,8 @@ int cmd_r1(Args args) {
                       .about = "the whole R1 recipe: pure RL, cold start, RL, rejection sampling, RL for all, students",
                       .example = "hadal r1 --recipe configs/recipes/r1-tiny.json --out runs/r1"}))
     return 0;
-  HADAL_CHECK(o.scale > 0, "scale: got ", o.scale, ", want more than 0");
-  const Recipe recipe = load_recipe(o.recipe, o.scale);
+  HADAL_CHECK(o.changes.scale > 0, "scale: got ", o.changes.scale, ", want more than 0");
+  const Recipe recipe = load_recipe(o.recipe, o.changes);
   const bool finished =
       run_recipe(recipe, {.out = o.out, .seed = o.seed, .threads = o.threads, .until = o.until, .program = {}});
   const JsonObject summary = recipe_summary(recipe, o.out, o.seed);

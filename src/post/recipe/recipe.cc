@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 #include <set>
 
 namespace hadal {
@@ -54,7 +55,7 @@ Stage evaluation_stage(const std::string& of, const std::string& title, const Js
   return stage;
 }
 
-Stage read_stage(const Json& value, const std::string& where, const JsonObject& defaults, double scale) {
+Stage read_stage(const Json& value, const std::string& where, const JsonObject& defaults) {
   ObjectReader reader(value, where);
   Stage stage{.name = reader.get<std::string>("name"),
               .verb = reader.get<std::string>("verb"),
@@ -69,10 +70,22 @@ Stage read_stage(const Json& value, const std::string& where, const JsonObject& 
               "\", want one of ", fmt::format("{}", fmt::join(kVerbs, ", ")));
   const Json* const own = defaults.if_contains(stage.verb);
   stage.options = merged(own != nullptr ? own->as_object() : JsonObject{}, object_or_empty(reader, "options"));
-  scale_steps(stage.options, scale);
   if (reader.has("evaluate")) reader.value("evaluate");
   reader.finish();
   return stage;
+}
+
+/// "stage.a.b=value" -> the stage, and {"a": {"b": value}}.
+std::pair<std::string, JsonObject> parse_change(const std::string& text) {
+  const std::size_t equals = text.find('='), dot = text.find('.');
+  HADAL_CHECK(equals != text.npos && dot < equals, "change: got \"", text, "\", want stage.option=value");
+  const std::string stage = text.substr(0, dot), value = text.substr(equals + 1);
+  std::string path = text.substr(dot + 1, equals - dot - 1);
+  const Result<Json> json = try_parse_json(value, "change");
+  Json inner = json ? json.value() : Json(value);
+  for (std::size_t at; (at = path.rfind('.')) != path.npos; path.resize(at))
+    inner = JsonObject{{path.substr(at + 1), std::move(inner)}};
+  return {stage, JsonObject{{path, std::move(inner)}}};
 }
 
 void check_references(const Stage& stage, const std::set<std::string>& earlier, const std::string& where) {
@@ -123,7 +136,7 @@ const Stage& Recipe::stage(const std::string& name) const {
   return *found;
 }
 
-Recipe load_recipe(const std::filesystem::path& file, double scale) {
+Recipe load_recipe(const std::filesystem::path& file, const RecipeChanges& changes) {
   const std::string where = file.string();
   const Json json = read_json_file(file);
   ObjectReader reader(json, where);
@@ -134,8 +147,15 @@ Recipe load_recipe(const std::filesystem::path& file, double scale) {
   const Json& stages = reader.value("stages");
   HADAL_CHECK(stages.is_array() && !stages.get_array().empty(), where, ": stages: want a list of stages");
   reader.finish();
+  std::map<std::string, JsonObject> changed;
+  for (const std::string& text : changes.options) {
+    const auto [stage, options] = parse_change(text);
+    changed[stage] = merged(std::move(changed[stage]), options);
+  }
   std::set<std::string> names;
   const auto add = [&](Stage stage) {
+    scale_steps(stage.options, changes.scale);
+    stage.options = merged(std::move(stage.options), changed[stage.name]);
     check_references(stage, names, where);
     HADAL_CHECK(names.insert(stage.name).second, where, ": two stages are called ", stage.name);
     recipe.stages.push_back(std::move(stage));
@@ -152,13 +172,14 @@ Recipe load_recipe(const std::filesystem::path& file, double scale) {
       add(evaluation_stage(of, recipe.stage(of).title, evaluation, options));
       continue;
     }
-    const Stage stage = read_stage(value, place, defaults, scale);
+    const Stage stage = read_stage(value, place, defaults);
     add(stage);
     if (const Json* const evaluate = value.get_object().if_contains("evaluate")) {
       HADAL_CHECK(evaluate->is_object(), place, ": evaluate: want an object");
       add(evaluation_stage(stage.name, stage.title, evaluation, evaluate->get_object()));
     }
   }
+  for (const auto& [stage, options] : changed) HADAL_CHECK(names.contains(stage), where, ": change: no stage ", stage);
   return recipe;
 }
 

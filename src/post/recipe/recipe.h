@@ -36,9 +36,16 @@ struct Recipe {
   const Stage& stage(const std::string& name) const;
 };
 
-/// Reads and checks a recipe; `scale` multiplies the optimizer steps of all stages (at least 1 stays). Throws Error for
-/// unknown keys, a verb that recipes do not know, a name given twice, a reference to a stage that is not earlier.
-Recipe load_recipe(const std::filesystem::path& file, double scale = 1);
+/// How a recipe is run other than its file says. Each change is "stage.a.b=value", an option of a stage as JSON or
+/// text. `scale` multiplies the optimizer steps of all stages that no change names (at least 1 stays).
+struct RecipeChanges {
+  std::vector<std::string> options;
+  double scale = 1;
+};
+
+/// Reads and checks a recipe. Throws Error for unknown keys, a verb that recipes do not know, a name given twice, a
+/// reference to a stage that is not earlier, a change of no stage.
+Recipe load_recipe(const std::filesystem::path& file, const RecipeChanges& changes = {});
 
 /// `over` wins, objects are merged key by key.
 JsonObject merged(JsonObject base, const JsonObject& over);
