@@ -75,27 +75,21 @@ GrpoRun::GrpoRun(Exec& exec, const GrpoOptions& options, Model& model, const Tok
                                                 options.rollout.max_tokens)) {
   if (o_.loss.beta > 0) reference_.emplace(exec_, model_);
   if (o_.advantage.estimator == "gae") critic_.emplace(model_.config().hidden_size, o_.critic);
-  const std::optional<Checkpoint> latest = latest_checkpoint(fs::path(o_.out) / "checkpoints");
-  if (!o_.resume || !latest) return;
-  const fs::path state = latest->path / "grpo_state.json";
+  if (!run_.resumed()) return;
+  const fs::path folder = run_.resumed()->path, state = folder / "grpo_state.json";
   const Json json = read_json_file(state);
   ObjectReader reader(json, state.string());
   draws_ = reader.get_integer("draws", 0, INT64_MAX);
   generated_ = reader.get_integer("generated_tokens", 0, INT64_MAX);
   reader.finish();
-  if (reference_) reference_->load(latest->path / "reference.safetensors");
-  if (critic_) read_views(latest->path / "critic.safetensors", critic_->state());
+  if (reference_) reference_->load(folder / "reference.safetensors");
+  if (critic_) critic_->load(folder);
 }
 
 RunFolderOptions GrpoRun::folder_options() const {
-  RunManifest manifest;
-  manifest.verb = "grpo", manifest.options = in_.options, manifest.seed = o_.seed;
-  manifest.threads = exec_.pool.num_threads();
-  manifest.model = parse_json(model_config_json(model_.config()), "config").as_object();
-  manifest.data = in_.data;
   return {.folder = o_.out,
           .resume = o_.resume,
-          .manifest = std::move(manifest),
+          .manifest = {.verb = "grpo", .options = in_.options, .seed = o_.seed, .data = in_.data},
           .checkpoints = o_.checkpoints,
           .checkpoint_dtype = o_.checkpoint_dtype,
           .tokenizer = &tokenizer_};
@@ -198,7 +192,7 @@ void GrpoRun::update(const Exploration& exploration) {
       PolicyHeadLoss::Report told;
       const StepReport report = trainer_.step(
           batches, size, [&](std::size_t i) { return std::make_unique<PolicyHeadLoss>(micros[i], options, told); });
-      if (critic_) critic_->step(exec_, step());
+      if (critic_) critic_->step(exec_, step(), report.verdict == Verdict::kOk);
       if (first && o_.old_log_probs == "rollout") rollout_gap_ = told.policy.max_log_ratio;
       first = false;
       JsonObject extra = shared;
@@ -212,9 +206,8 @@ void GrpoRun::update(const Exploration& exploration) {
       extra["update_seconds"] = updating.seconds();
       result_.metrics = to_json(report.metrics);
       for (const auto& [key, value] : extra) result_.metrics[key] = value;
-      if (!report.reason.empty()) log_warning("step ", step(), ": ", report.reason, ": ", verdict_name(report.verdict));
-      run_.log_step(report, extra);
-      if (report.verdict == Verdict::kRollBack) run_.roll_back(report.reason);
+      const std::optional<Checkpoint> back = run_.log_step(report, extra);
+      if (critic_ && back) critic_->load(back->path);
     }
   }
   engine_.weights_changed();
@@ -288,7 +281,7 @@ void GrpoRun::save() {
     write_file_atomically(folder / "grpo_state.json",
                           json_pretty(JsonObject{{"draws", draws_}, {"generated_tokens", generated_}}));
     if (reference_) write_views(folder / "reference.safetensors", reference_->state());
-    if (critic_) write_views(folder / "critic.safetensors", critic_->state());
+    if (critic_) critic_->save(folder);
   });
 }
 

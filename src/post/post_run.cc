@@ -83,15 +83,10 @@ PostResult PostRun::go(PostTask& task, const std::string& verb, const JsonObject
   const std::int64_t steps = o_.steps > 0 ? o_.steps : (epochs_items + items - 1) / items;
   Trainer trainer(exec_, model_, o_.trainer, {steps, steps * items * o_.trainer.seq_length}, lora_ ? &*lora_ : nullptr);
 
-  RunManifest manifest;
-  manifest.verb = verb, manifest.options = options, manifest.seed = o_.seed;
-  manifest.threads = exec_.pool.num_threads();
-  manifest.model = parse_json(model_config_json(model_.config()), "config").as_object();
-  manifest.data = data;
   RunFolder run(exec_, trainer,
                 {.folder = folder,
                  .resume = o_.resume,
-                 .manifest = manifest,
+                 .manifest = {.verb = verb, .options = options, .seed = o_.seed, .data = data},
                  .checkpoints = o_.checkpoints,
                  .checkpoint_dtype = o_.checkpoint_dtype,
                  .tokenizer = &tokenizer_},
@@ -127,15 +122,7 @@ PostResult PostRun::go(PostTask& task, const std::string& verb, const JsonObject
     const JsonObject extra = task.step_metrics();
     result.metrics = to_json(report.metrics);
     for (const auto& [key, value] : extra) result.metrics[key] = value;
-    if (!report.reason.empty()) {
-      log_warning("step ", report.metrics.step, ": ", report.reason, ": ", verdict_name(report.verdict));
-      run.log("guard").write({{"step", report.metrics.step},
-                              {"verdict", verdict_name(report.verdict)},
-                              {"reason", report.reason},
-                              {"first_item", first}});
-    }
     run.log_step(report, extra);
-    if (report.verdict == Verdict::kRollBack) run.roll_back(report.reason);
     progress.update(trainer.position().step, note(report, extra));
     if (run.due(o_.validation_every)) validate();
     if (run.due(o_.checkpoints.every)) save();

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <csignal>
+#include <set>
 
 #include "base/file.h"
 #include "post/post_support.h"
@@ -45,14 +47,25 @@ struct Ran {
   double metric(std::size_t line, const char* key) const { return json_as<double>(metrics.at(line).at(key), key); }
 };
 
-Ran run(const fs::path& model_folder, const GrpoOptions& o, int threads = 2) {
+using OnGrade = std::function<void(bool validation)>;
+
+Ran run(const fs::path& model_folder, const GrpoOptions& o, int threads = 2, const OnGrade& on_grade = {}) {
   ThreadPool pool(threads);
   Exec exec(pool);
   Model model = load_model(exec, model_folder, Precision::parse(o.trainer.precision), /*train=*/true);
   const Tokenizer tokenizer(byte_tokenizer_files());
   const auto name = [](bool, std::int64_t i) { return str_cat("q", i); };
   const auto none = [](bool, std::int64_t) { return std::string(); };
-  GrpoInputs inputs{ascii_questions(), ascii_questions(), name, none, {}, {}};
+  const auto questions = [&](bool validation) {
+    Questions q = ascii_questions();
+    if (on_grade)
+      q.grade = [=, grade = q.grade](std::int64_t question, const std::string& answer, index_t num_tokens) {
+        on_grade(validation);
+        return grade(question, answer, num_tokens);
+      };
+    return q;
+  };
+  GrpoInputs inputs{questions(false), questions(true), name, none, {}, {}};
   inputs.data["hash"] = "1";
   Ran ran{.result = run_grpo(exec, o, model, tokenizer, inputs)};
   ran.metrics = read_json_log(fs::path(o.out) / "metrics.jsonl");
@@ -104,6 +117,44 @@ TEST(Grpo, ResumesBitForBit) {
     EXPECT_EQ(again.samples, whole.samples);
     EXPECT_EQ(again.metrics.size(), 6U);
   }
+}
+
+TEST(Grpo, ResumedBeforeItsFirstStepItHasOneEvaluationOfIt) {
+  const TempDir dir;
+  write_tiny_model(dir / "model");
+  GrpoOptions o = tiny_options(dir / "run");
+  o.steps = 2;
+  const Ran stopped = run(dir / "model", o, 2, /*on_grade=*/[](bool validation) {
+    if (validation) raise(SIGTERM);
+  });
+  EXPECT_FALSE(stopped.result.finished);
+  EXPECT_TRUE(stopped.metrics.empty());
+  ASSERT_EQ(stopped.evals.size(), 1U);
+  o.resume = true;
+  for (int again = 0; again < 2; ++again) {  // and once more where nothing is left to do
+    const Ran ran = run(dir / "model", o);
+    EXPECT_TRUE(ran.result.finished);
+    ASSERT_EQ(ran.evals.size(), 2U);
+    EXPECT_EQ(ran.evals[0], stopped.evals[0]);
+    EXPECT_EQ(ran.evals[1].at("step").as_int64(), 2);
+    EXPECT_EQ(ran.result.validation.at("accuracy"), ran.evals[1].at("accuracy"));
+  }
+}
+
+TEST(Grpo, StepsThatStandOutAreLoggedAndUndone) {
+  const TempDir dir;
+  write_tiny_model(dir / "model");
+  GrpoOptions o = tiny_options(dir / "run");
+  o.steps = 20;
+  o.advantage.estimator = "gae";
+  o.trainer.guard = {.window = 8, .min_history = 4, .loss_threshold = 0.5, .max_skips = 1, .max_rollbacks = 1000};
+  EXPECT_TRUE(run(dir / "model", o).result.finished);
+  std::set<std::string> verdicts;
+  for (const JsonObject& line : read_json_log(dir / "run" / "guard.jsonl")) {
+    verdicts.emplace(line.at("verdict").as_string());
+    EXPECT_EQ(line.at("first_sequence").as_int64(), 16 * (line.at("step").as_int64() - 1));
+  }
+  EXPECT_EQ(verdicts, (std::set<std::string>{"roll back", "skip"}));
 }
 
 TEST(Grpo, DivergenceIsZeroWhereTheReferenceWasTaken) {
