@@ -36,18 +36,7 @@ TEST(Lora, GradientsByDifferences) {
     for (index_t r = 0; r < p.grad.rows; ++r)
       for (index_t c = 0; c < p.grad.cols; ++c) ASSERT_EQ(p.grad.as<double>()(r, c), 0) << p.name;
   });
-  for (const Param& p : all) {
-    const auto at = static_cast<std::size_t>(p.value.count() / 2);
-    const double got = p.grad.flat<double>()[at];
-    double& x = p.value.flat<double>()[at];
-    const double x0 = x;
-    x = x0 + 1e-6;
-    const double up = value();
-    x = x0 - 1e-6;
-    const double down = value();
-    x = x0;
-    EXPECT_NEAR(got, (up - down) / 2e-6, 1e-6) << p.name;
-  }
+  expect_gradients(all, value, 1e-6, 0);
 }
 
 TEST(Lora, ANewAdapterChangesNothing) {
