@@ -108,7 +108,9 @@ TEST(Traces, FilterKeepsTheFirstOfEach) {
   EXPECT_EQ(counts.dropped.at("malformed"), 1);
   EXPECT_EQ(read_file(dir / "out.jsonl"),
             "{\"prompt\":\"a\",\"completion\":\"1\"}\n{\"prompt\":\"b\",\"completion\":\"1\"}\n");
-  EXPECT_THROW(filter_traces({in}, {.need_reasoning = true}, dir / "none.jsonl"), Error);
+  const TraceCounts none = filter_traces({in}, {.need_reasoning = true}, dir / "out.jsonl");
+  EXPECT_FALSE(std::filesystem::exists(dir / "out.jsonl"));  // not the one of before either
+  EXPECT_NE(error_of([&] { none.check(); }).find("\"no reasoning\":4"), std::string::npos);
 }
 
 TEST(Distill, TheStudentComesNearTheTeacher) {
