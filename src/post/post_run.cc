@@ -65,9 +65,7 @@ PostRun::PostRun(Exec& exec, const PostRunOptions& options, const std::string& c
               " exceeds max_position_embeddings ", c.max_position_embeddings);
   load_weights(model_, exec, options.model,
                /*new_head=*/c.scalar_head && !load_model_config(options.model).scalar_head);
-  LoraOptions lora = options.lora;
-  if (!lora.adapter.empty()) lora = read_adapter_config(lora.adapter, lora);
-  if (lora.rank > 0) lora_.emplace(exec, model_, lora, static_cast<std::uint64_t>(o_.seed));
+  lora_ = make_lora(exec, model_, options.lora, static_cast<std::uint64_t>(o_.seed));
 }
 
 PostResult PostRun::go(PostTask& task, const std::string& verb, const JsonObject& options, const JsonObject& data) {
@@ -81,7 +79,7 @@ PostResult PostRun::go(PostTask& task, const std::string& verb, const JsonObject
   const auto epochs_items =
       static_cast<std::int64_t>(std::ceil(o_.epochs * static_cast<double>(task.items_per_epoch())));
   const std::int64_t steps = o_.steps > 0 ? o_.steps : (epochs_items + items - 1) / items;
-  Trainer trainer(exec_, model_, o_.trainer, {steps, steps * items * o_.trainer.seq_length}, lora_ ? &*lora_ : nullptr);
+  Trainer trainer(exec_, model_, o_.trainer, {steps, steps * items * o_.trainer.seq_length}, lora_.get());
 
   RunFolder run(exec_, trainer,
                 {.folder = folder,

@@ -116,6 +116,41 @@ TEST(PolicyBatch, MicroBatchesAddUp) {
   EXPECT_NEAR(one.policy.kl, many.policy.kl, 1e-12);
 }
 
+// Advantages of a group whose rewards are equal are exact zeros (advantage_test); then the gradient is exactly zero
+// too, or with a reference that of the divergence alone.
+TEST(PolicyBatch, EqualRewardsLeaveTheGradientOfTheDivergence) {
+  Fixture f("f64");
+  std::vector<PolicySample> samples = some_samples(f);
+  for (PolicySample& s : samples) std::ranges::fill(s.advantage_T, 0.0);
+  const auto gradients_with = [&](double beta) {
+    const PolicyHeadLoss::Options o{.policy = {.kl = "k3", .beta = beta}};
+    PolicyHeadLoss::Report report;
+    clear_gradients(f.model);
+    run(f, samples, 1000, o, report);
+    return gradients(f.model);
+  };
+  for (const auto& [name, gradient] : gradients_with(0))
+    for (const double g : gradient) EXPECT_EQ(g, 0) << name;
+
+  const auto got = gradients_with(0.2);
+  clear_gradients(f.model);
+  for (const PolicyMicroBatch& m : make_micro_batches(samples, kAll, "token_mean", 8, 1000)) {
+    LogProbLoss divergence([&](const LogProbs& p) {
+      double sum = 0;
+      for (std::size_t k = 0; k < m.rows.size(); ++k) {
+        const auto row = static_cast<std::size_t>(m.rows[k]);
+        const double d = m.ref_T[k] - p.log_prob[row], weight = 0.2 * m.weight_T[k];
+        sum += weight * (std::exp(d) - d - 1);
+        p.dlog_prob[row] = weight * (1 - std::exp(d));
+      }
+      return sum;
+    });
+    f.model.train_micro_batch(f.ctx, m.batch, {}, divergence);
+  }
+  for (const auto& [name, want] : gradients(f.model))
+    for (std::size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(got.at(name)[i], want[i], 1e-15) << name;
+}
+
 TEST(PolicyBatch, EmptyAnswersAreRefused) {
   Fixture f("f32");
   std::vector<PolicySample> samples = some_samples(f);

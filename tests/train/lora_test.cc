@@ -51,5 +51,32 @@ TEST(Lora, ANewAdapterChangesNothing) {
   EXPECT_THROW(Lora(bench.exec, model, {.rank = 2, .targets = {"none"}}, 5), Error);
 }
 
+TEST(Lora, WithoutItIsTheModelThatWasGiven) {
+  const ModelConfig config = tiny_v3();
+  Bench bench(precision_of(DType::kBF16));
+  Model model(config, bench.ctx.precision, true);
+  model.init(2);
+  const std::vector<int> ids = random_batch(config, {17}, 3).ids;
+  const auto bits = [&] {
+    const auto values = logits_of(bench, model, ids).flat<float>();
+    return std::vector<float>(values.begin(), values.end());
+  };
+  const std::vector<float> given = bits();
+  const std::unique_ptr<Lora> lora = make_lora(bench.exec, model, {.rank = 2}, 5);
+  lora->params().visit([](const Param& p) {
+    for (index_t i = 0; i < p.value.count(); ++i)
+      p.value.flat<float>()[static_cast<std::size_t>(i)] += 0.1F * static_cast<float>(i % 3);
+  });
+  model.visit_params([](const Param& p) {
+    if (!p.trainable) p.value.as<float>()(0, 1) += 3;  // the router's choice is another one
+  });
+  lora->apply(bench.exec);
+  const std::vector<float> merged = bits();
+  EXPECT_NE(merged, given);
+  lora->without(bench.exec, [&] { EXPECT_EQ(bits(), given); });
+  EXPECT_EQ(bits(), merged);
+  EXPECT_EQ(make_lora(bench.exec, model, {}, 5), nullptr);
+}
+
 }  // namespace
 }  // namespace hadal
