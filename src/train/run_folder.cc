@@ -94,7 +94,7 @@ void RunFolder::log_metrics(const StepReport& report, const JsonObject& extra) {
 }
 
 std::optional<Checkpoint> RunFolder::roll_back(const std::string& reason) {
-  const std::optional<Checkpoint> latest = latest_checkpoint(options_.folder / "checkpoints");
+  std::optional<Checkpoint> latest = latest_checkpoint(options_.folder / "checkpoints");
   if (!latest) {  // the weights are still whole: what was skipped never reached them
     log_warning("step ", trainer_.position().step, ": ", reason,
                 ", and there is no checkpoint to go back to; going on");
