@@ -97,6 +97,26 @@ TEST(PolicyBatch, GradientThroughTheModel) {
   expect_gradients(all_params(f.model), [&] { return run(f, samples, 1000, o, report); }, 1e-7, 0);
 }
 
+TEST(Critic, AGradientThatIsNotUsedIsForgotten) {
+  Fixture f("f32");
+  const std::vector<PolicySample> samples = some_samples(f);
+  Critic critic(12, {});
+  const PolicyHeadLoss::Options o{.critic = &critic};
+  PolicyHeadLoss::Report report;
+  const auto weight = [&] {
+    const auto values = critic.state()[0].second.flat<float>();
+    return std::vector<float>(values.begin(), values.end());
+  };
+  const std::vector<float> before = weight();
+  run(f, samples, 1000, o, report);
+  critic.step(f.exec, 1, /*used=*/false);
+  critic.step(f.exec, 1, /*used=*/true);
+  EXPECT_EQ(weight(), before);
+  run(f, samples, 1000, o, report);
+  critic.step(f.exec, 1, /*used=*/true);
+  EXPECT_NE(weight(), before);
+}
+
 TEST(PolicyBatch, MicroBatchesAddUp) {
   Fixture f("f64");
   const std::vector<PolicySample> samples = some_samples(f);
