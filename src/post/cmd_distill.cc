@@ -66,7 +66,9 @@ int cmd_distill(Args args) {
   SftInputOptions input = o.data;
   JsonObject counts;
   if (!input.input.empty()) {
-    counts = filter_traces(input.input, o.filter, out / "traces.jsonl").to_json();
+    const TraceCounts traces = filter_traces(input.input, o.filter, out / "traces.jsonl");
+    traces.check();
+    counts = traces.to_json();
     input.input = {(out / "traces.jsonl").string()};
   }
   SftData data = open_sft_data(pool, input, o.run.model, o.run.trainer.seq_length, o.run.seed, out);

@@ -1,6 +1,24 @@
 #include "post/critic.h"
 
 namespace hadal {
+namespace {
+
+constexpr const char* kCriticFile = "critic.safetensors";
+
+/// Calls f(row, d, x) for every element of the wanted rows.
+template <class F>
+void for_states(ConstView x_TD, std::span<const index_t> rows, const F& f) {
+  for (std::size_t k = 0; k < rows.size(); ++k)
+    for (index_t d = 0; d < x_TD.cols; ++d) {
+      const index_t t = rows[k];
+      f(k, d,
+        x_TD.dtype == DType::kF64    ? x_TD.as<double>()(t, d)
+        : x_TD.dtype == DType::kBF16 ? static_cast<double>(to_f32(x_TD.as<bf16>()(t, d)))
+                                     : static_cast<double>(x_TD.as<float>()(t, d)));
+    }
+}
+
+}  // namespace
 
 Critic::Critic(index_t hidden_size, const CriticOptions& options)
     : options_(options),
@@ -18,23 +36,6 @@ void Critic::visit(const ParamVisitor& v) {
   v(Param{.name = "value_head.weight", .value = weight_.view(), .grad = dweight_.view()});
   v(Param{.name = "value_head.bias", .is_vector = true, .value = bias_.view(), .grad = dbias_.view()});
 }
-
-namespace {
-
-/// Calls f(row, d, x) for every element of the wanted rows.
-template <class F>
-void for_states(ConstView x_TD, std::span<const index_t> rows, const F& f) {
-  for (std::size_t k = 0; k < rows.size(); ++k)
-    for (index_t d = 0; d < x_TD.cols; ++d) {
-      const index_t t = rows[k];
-      f(k, d,
-        x_TD.dtype == DType::kF64    ? x_TD.as<double>()(t, d)
-        : x_TD.dtype == DType::kBF16 ? static_cast<double>(to_f32(x_TD.as<bf16>()(t, d)))
-                                     : static_cast<double>(x_TD.as<float>()(t, d)));
-    }
-}
-
-}  // namespace
 
 std::vector<double> Critic::values(ConstView x_TD, std::span<const index_t> rows) const {
   const std::span<const float> w = weight_.view().flat<float>();
@@ -70,8 +71,17 @@ void Critic::backward(const HeadPass& pass, std::span<const index_t> rows, std::
   });
 }
 
-void Critic::step(Exec& ex, std::int64_t step) {
+void Critic::step(Exec& ex, std::int64_t step, bool used) {
+  if (!used) return optimizer_->zero_grad(ex);
   optimizer_->step(ex, options_.lr, optimizer_->grad_norm(ex), step);
+}
+
+void Critic::save(const std::filesystem::path& folder) {
+  write_views(folder / kCriticFile, state());
+}
+
+void Critic::load(const std::filesystem::path& folder) {
+  read_views(folder / kCriticFile, state());
 }
 
 NamedViews Critic::state() {

@@ -31,10 +31,12 @@ class Critic {
   std::vector<double> values(ConstView x_TD, std::span<const index_t> rows) const;
   /// Adds the gradients of the head, and of the states (dx_TD, +=, where into_trunk).
   void backward(const HeadPass& pass, std::span<const index_t> rows, std::span<const double> dvalue_T);
-  /// One step of AdamW; step counts from 1.
-  void step(Exec& ex, std::int64_t step);
+  /// One step of AdamW, or none when the gradient is not to be `used`; step counts from 1.
+  void step(Exec& ex, std::int64_t step, bool used);
 
-  /// All that a resumed run needs.
+  /// critic.safetensors of a checkpoint: all that a resumed run needs. load throws Error when it does not fit.
+  void save(const std::filesystem::path& folder);
+  void load(const std::filesystem::path& folder);
   NamedViews state();
 
  private:

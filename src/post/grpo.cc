@@ -36,6 +36,8 @@ class GrpoRun {
  private:
   std::uint64_t seed() const { return static_cast<std::uint64_t>(o_.seed); }
   std::int64_t step() const { return trainer_.position().step; }
+  bool diverges() const { return o_.loss.beta > 0; }
+  std::vector<std::vector<double>> reference_log_probs(std::span<const PolicySample> samples);
   RunFolderOptions folder_options() const;
   std::vector<PolicySample> samples_of(const Exploration& exploration);
   void set_advantages(std::vector<PolicySample>& samples, const Exploration& exploration);
@@ -49,10 +51,11 @@ class GrpoRun {
   Model& model_;
   const Tokenizer& tokenizer_;
   const GrpoInputs& in_;
+  std::unique_ptr<Lora> lora_;
   Trainer trainer_;
   RunFolder run_;
   Engine engine_;
-  std::optional<ReferencePolicy> reference_;
+  std::optional<ReferencePolicy> reference_;  // without lora_, which has its own
   std::optional<Critic> critic_;
   std::int64_t draws_ = 0, generated_ = 0;
   double rollout_gap_ = 0;  // largest difference between log-probabilities of engine and training, of this exploration
@@ -66,39 +69,42 @@ GrpoRun::GrpoRun(Exec& exec, const GrpoOptions& options, Model& model, const Tok
       model_(model),
       tokenizer_(tokenizer),
       in_(inputs),
-      trainer_(exec, model, options.trainer, {options.steps, options.steps * options.rollout.max_tokens}),
+      lora_(make_lora(exec, model, options.lora, seed())),
+      trainer_(exec, model, options.trainer, {options.steps, options.steps * options.rollout.max_tokens}, lora_.get()),
       run_(exec, trainer_, folder_options(), [] {}),
       engine_(
           trainer_.context(), model, options.rollout.stop.empty() ? nullptr : &tokenizer,
           rollout_engine(options.max_batch, static_cast<std::int64_t>(std::max(longest(inputs.train.prompts),
                                                                                longest(inputs.validation.prompts))) +
                                                 options.rollout.max_tokens)) {
-  if (o_.loss.beta > 0) reference_.emplace(exec_, model_);
+  if (diverges() && !lora_) reference_.emplace(exec_, model_);
   if (o_.advantage.estimator == "gae") critic_.emplace(model_.config().hidden_size, o_.critic);
-  const std::optional<Checkpoint> latest = latest_checkpoint(fs::path(o_.out) / "checkpoints");
-  if (!o_.resume || !latest) return;
-  const fs::path state = latest->path / "grpo_state.json";
+  if (!run_.resumed()) return;
+  const fs::path folder = run_.resumed()->path, state = folder / "grpo_state.json";
   const Json json = read_json_file(state);
   ObjectReader reader(json, state.string());
   draws_ = reader.get_integer("draws", 0, INT64_MAX);
   generated_ = reader.get_integer("generated_tokens", 0, INT64_MAX);
   reader.finish();
-  if (reference_) reference_->load(latest->path / "reference.safetensors");
-  if (critic_) read_views(latest->path / "critic.safetensors", critic_->state());
+  if (reference_) reference_->load(folder / "reference.safetensors");
+  if (critic_) critic_->load(folder);
 }
 
 RunFolderOptions GrpoRun::folder_options() const {
-  RunManifest manifest;
-  manifest.verb = "grpo", manifest.options = in_.options, manifest.seed = o_.seed;
-  manifest.threads = exec_.pool.num_threads();
-  manifest.model = parse_json(model_config_json(model_.config()), "config").as_object();
-  manifest.data = in_.data;
   return {.folder = o_.out,
           .resume = o_.resume,
-          .manifest = std::move(manifest),
+          .manifest = {.verb = "grpo", .options = in_.options, .seed = o_.seed, .data = in_.data},
           .checkpoints = o_.checkpoints,
           .checkpoint_dtype = o_.checkpoint_dtype,
           .tokenizer = &tokenizer_};
+}
+
+std::vector<std::vector<double>> GrpoRun::reference_log_probs(std::span<const PolicySample> samples) {
+  Context& ctx = trainer_.context();
+  if (!lora_) return sample_log_probs(ctx, reference_->model(), samples, o_.micro_tokens);
+  std::vector<std::vector<double>> result;
+  lora_->without(exec_, [&] { result = sample_log_probs(ctx, model_, samples, o_.micro_tokens); });
+  return result;
 }
 
 /// The answers of all groups, with what the loss needs to know of each token.
@@ -123,8 +129,8 @@ std::vector<PolicySample> GrpoRun::samples_of(const Exploration& exploration) {
       samples[i].old_T = std::move(again[i]);
     }
   }
-  if (reference_) {
-    std::vector<std::vector<double>> ref = sample_log_probs(ctx, reference_->model(), samples, o_.micro_tokens);
+  if (diverges()) {
+    std::vector<std::vector<double>> ref = reference_log_probs(samples);
     for (std::size_t i = 0; i < samples.size(); ++i) samples[i].ref_T = std::move(ref[i]);
   }
   if (critic_) {
@@ -140,7 +146,7 @@ void GrpoRun::set_advantages(std::vector<PolicySample>& samples, const Explorati
   for (const Group& g : exploration.groups)
     for (const GradedAnswer& a : g.answers) rewards.push_back(a.grade.reward);
   // The divergence as a part of the reward: of each token with a critic, else of the whole answer.
-  const bool kl_in_reward = reference_ && o_.loss.kl_in == "reward";
+  const bool kl_in_reward = diverges() && o_.loss.kl_in == "reward";
   std::vector<std::vector<double>> token_rewards(samples.size());
   for (std::size_t i = 0; i < samples.size(); ++i) {
     PolicySample& s = samples[i];
@@ -198,7 +204,7 @@ void GrpoRun::update(const Exploration& exploration) {
       PolicyHeadLoss::Report told;
       const StepReport report = trainer_.step(
           batches, size, [&](std::size_t i) { return std::make_unique<PolicyHeadLoss>(micros[i], options, told); });
-      if (critic_) critic_->step(exec_, step());
+      if (critic_) critic_->step(exec_, step(), report.verdict == Verdict::kOk);
       if (first && o_.old_log_probs == "rollout") rollout_gap_ = told.policy.max_log_ratio;
       first = false;
       JsonObject extra = shared;
@@ -212,9 +218,8 @@ void GrpoRun::update(const Exploration& exploration) {
       extra["update_seconds"] = updating.seconds();
       result_.metrics = to_json(report.metrics);
       for (const auto& [key, value] : extra) result_.metrics[key] = value;
-      if (!report.reason.empty()) log_warning("step ", step(), ": ", report.reason, ": ", verdict_name(report.verdict));
-      run_.log_step(report, extra);
-      if (report.verdict == Verdict::kRollBack) run_.roll_back(report.reason);
+      const std::optional<Checkpoint> back = run_.log_step(report, extra);
+      if (critic_ && back) critic_->load(back->path);
     }
   }
   engine_.weights_changed();
@@ -288,7 +293,8 @@ void GrpoRun::save() {
     write_file_atomically(folder / "grpo_state.json",
                           json_pretty(JsonObject{{"draws", draws_}, {"generated_tokens", generated_}}));
     if (reference_) write_views(folder / "reference.safetensors", reference_->state());
-    if (critic_) write_views(folder / "critic.safetensors", critic_->state());
+    if (critic_) critic_->save(folder);
+    if (lora_) lora_->save(folder / "adapter", o_.model);
   });
 }
 
@@ -343,6 +349,8 @@ PostResult run_grpo(Exec& exec, const GrpoOptions& o, Model& model, const Tokeni
               " inner_epochs: want at least 1 question, 2 answers to each, 1 of the "
               "others, and minibatches of equal size");
   HADAL_CHECK(o.steps > 0, "steps: got ", o.steps, ", want at least 1");
+  HADAL_CHECK(o.reference_every == 0 || (o.lora.rank == 0 && o.lora.adapter.empty()), "reference_every: got ",
+              o.reference_every, "; with lora the reference stays the model without adapters");
   HADAL_CHECK(!inputs.train.prompts.empty(), "there are no questions");
   return GrpoRun(exec, o, model, tokenizer, inputs).go();
 }

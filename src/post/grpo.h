@@ -27,6 +27,7 @@ struct GrpoOptions {
   AdvantageOptions advantage;
   PolicyLossOptions loss;
   CriticOptions critic;
+  LoraOptions lora;
   TrainerOptions trainer = grpo_trainer_options();
   CheckpointOptions checkpoints;
   template <class V>
@@ -46,6 +47,7 @@ struct GrpoOptions {
       {.choices = {"rollout", "recompute"}});
     v("reference_every", reference_every, "steps after which the reference becomes the policy (R1: 400); 0: never");
     v.group("critic", critic, "with advantage.estimator gae");
+    v.group("lora", lora, "train low-rank adapters instead of all weights; the reference is the model without them");
     v("micro_tokens", micro_tokens, "tokens that go through the model together in an update");
     v("max_batch", max_batch, "answers that decode together");
     v("precision", trainer.precision, "recipe of the operands, of training and sampling alike",

@@ -65,9 +65,7 @@ PostRun::PostRun(Exec& exec, const PostRunOptions& options, const std::string& c
               " exceeds max_position_embeddings ", c.max_position_embeddings);
   load_weights(model_, exec, options.model,
                /*new_head=*/c.scalar_head && !load_model_config(options.model).scalar_head);
-  LoraOptions lora = options.lora;
-  if (!lora.adapter.empty()) lora = read_adapter_config(lora.adapter, lora);
-  if (lora.rank > 0) lora_.emplace(exec, model_, lora, static_cast<std::uint64_t>(o_.seed));
+  lora_ = make_lora(exec, model_, options.lora, static_cast<std::uint64_t>(o_.seed));
 }
 
 PostResult PostRun::go(PostTask& task, const std::string& verb, const JsonObject& options, const JsonObject& data) {
@@ -81,17 +79,12 @@ PostResult PostRun::go(PostTask& task, const std::string& verb, const JsonObject
   const auto epochs_items =
       static_cast<std::int64_t>(std::ceil(o_.epochs * static_cast<double>(task.items_per_epoch())));
   const std::int64_t steps = o_.steps > 0 ? o_.steps : (epochs_items + items - 1) / items;
-  Trainer trainer(exec_, model_, o_.trainer, {steps, steps * items * o_.trainer.seq_length}, lora_ ? &*lora_ : nullptr);
+  Trainer trainer(exec_, model_, o_.trainer, {steps, steps * items * o_.trainer.seq_length}, lora_.get());
 
-  RunManifest manifest;
-  manifest.verb = verb, manifest.options = options, manifest.seed = o_.seed;
-  manifest.threads = exec_.pool.num_threads();
-  manifest.model = parse_json(model_config_json(model_.config()), "config").as_object();
-  manifest.data = data;
   RunFolder run(exec_, trainer,
                 {.folder = folder,
                  .resume = o_.resume,
-                 .manifest = manifest,
+                 .manifest = {.verb = verb, .options = options, .seed = o_.seed, .data = data},
                  .checkpoints = o_.checkpoints,
                  .checkpoint_dtype = o_.checkpoint_dtype,
                  .tokenizer = &tokenizer_},
@@ -127,15 +120,7 @@ PostResult PostRun::go(PostTask& task, const std::string& verb, const JsonObject
     const JsonObject extra = task.step_metrics();
     result.metrics = to_json(report.metrics);
     for (const auto& [key, value] : extra) result.metrics[key] = value;
-    if (!report.reason.empty()) {
-      log_warning("step ", report.metrics.step, ": ", report.reason, ": ", verdict_name(report.verdict));
-      run.log("guard").write({{"step", report.metrics.step},
-                              {"verdict", verdict_name(report.verdict)},
-                              {"reason", report.reason},
-                              {"first_item", first}});
-    }
     run.log_step(report, extra);
-    if (report.verdict == Verdict::kRollBack) run.roll_back(report.reason);
     progress.update(trainer.position().step, note(report, extra));
     if (run.due(o_.validation_every)) validate();
     if (run.due(o_.checkpoints.every)) save();

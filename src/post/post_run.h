@@ -1,6 +1,7 @@
 #pragma once
 // One post-training run, whatever its loss: a model folder to start from, items in a shuffled stream, steps, metrics,
 // validation, checkpoints, resume bit for bit, and a report. SFT, DPO, reward models and distillation are tasks of it.
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -93,7 +94,7 @@ class PostRun {
   const PostRunOptions& o_;
   Tokenizer tokenizer_;
   Model model_;
-  std::optional<Lora> lora_;
+  std::unique_ptr<Lora> lora_;
   Arena saved_, scratch_;
   Context ctx_;
 };

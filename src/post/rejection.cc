@@ -159,8 +159,13 @@ JsonObject sample_and_reject(const RejectionOptions& o) {
 
   JsonObject summary = tallies(read_json_log(candidates), o.samples);
   summary["finished"] = at >= count;
-  if (at >= count) summary["filter"] = filter_traces({candidates.string()}, o.filter, kept).to_json();
+  std::optional<TraceCounts> filtered;
+  if (at >= count) {
+    filtered = filter_traces({candidates.string()}, o.filter, kept);
+    summary["filter"] = filtered->to_json();
+  }
   write_file_atomically(fs::path(o.out) / "summary.json", json_pretty(summary));
+  if (filtered) filtered->check();
   return summary;
 }
 

@@ -48,7 +48,8 @@ struct RejectionOptions {
 /// Samples, grades and filters. candidates.jsonl has one line for each answer, and grows question by question: a second
 /// call goes on where the first was stopped, and gives the same bytes. Returns what summary.json holds: questions,
 /// answers, correct, solved (questions with a right answer), by class, and what the filter dropped and why. A signal
-/// stops it early ("finished": false), without sft.jsonl.
+/// stops it early ("finished": false), without sft.jsonl. Throws Error, after summary.json is written, when the filter
+/// keeps nothing; then there is no sft.jsonl.
 JsonObject sample_and_reject(const RejectionOptions& options);
 
 }  // namespace hadal

@@ -92,6 +92,10 @@ JsonObject TraceCounts::to_json() const {
   return {{"read", read}, {"kept", kept}, {"dropped", reasons}};
 }
 
+void TraceCounts::check() const {
+  HADAL_CHECK(kept > 0, "none of ", read, " traces is kept: ", json_line(to_json()));
+}
+
 TraceCounts filter_traces(const std::vector<std::string>& inputs, const TraceFilterOptions& options,
                           const std::filesystem::path& out) {
   TraceCounts counts;
@@ -124,9 +128,11 @@ TraceCounts filter_traces(const std::vector<std::string>& inputs, const TraceFil
       ++counts.kept;
       lines += json_line(value.value()) + "\n";
     });
-  HADAL_CHECK(counts.kept > 0, "none of ", counts.read, " traces is kept: ", json_line(counts.to_json()));
   std::filesystem::create_directories(out.parent_path());
-  write_file_atomically(out, lines);
+  if (counts.kept > 0)
+    write_file_atomically(out, lines);
+  else
+    std::filesystem::remove(out);
   log_info("traces: ", json_line(counts.to_json()));
   return counts;
 }

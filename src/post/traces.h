@@ -33,10 +33,12 @@ struct TraceCounts {
   std::int64_t read = 0, kept = 0;
   std::map<std::string, std::int64_t> dropped;  // by reason; "duplicate" and "enough of this prompt" among them
   JsonObject to_json() const;
+  /// Throws Error, with all reasons, when none is kept.
+  void check() const;
 };
 
 /// Writes the records of `inputs` that are worth learning from to `out`, as JSON lines in their order, atomically.
-/// Throws Error when none is.
+/// When none is there is no such file afterwards.
 TraceCounts filter_traces(const std::vector<std::string>& inputs, const TraceFilterOptions& options,
                           const std::filesystem::path& out);
 

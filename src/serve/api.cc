@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "kernels/attention.h"
+#include "serve/metrics_text.h"
 #include "serve/openai/chat_answer.h"
 #include "serve/openai/chat_request.h"
 #include "serve/openai/completion_answer.h"
@@ -147,6 +148,11 @@ void Api::route(const HttpRequest& request, const std::shared_ptr<Exchange>& exc
                      str_cat("model \"", path.substr(8), "\" is not here; this is \"", options_.model, "\""), "model",
                      "model_not_found");
     exchange->respond(json_response(model_json()));
+  } else if (path == "/metrics") {
+    need_method(request, "GET");
+    exchange->respond({.content_type = "text/plain; version=0.0.4; charset=utf-8",
+                       .headers = {},
+                       .body = metrics_text(source_.stats(), source_.expert_stats())});
   } else if (path == "/chat/completions") {
     need_method(request, "POST");
     chat(request, exchange);

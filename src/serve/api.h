@@ -8,6 +8,7 @@
 
 #include "data/chat_template/chat_template.h"
 #include "infer/engine.h"
+#include "nn/expert_cache.h"
 #include "serve/http.h"
 #include "serve/openai/answer.h"
 #include "serve/openai/request_fields.h"
@@ -21,6 +22,8 @@ class TokenSource {
   virtual std::uint64_t submit(Request request) = 0;
   virtual void cancel(std::uint64_t request) = 0;
   virtual EngineStats stats() const = 0;
+  /// Of streamed experts; nothing: all are in memory.
+  virtual std::optional<ExpertStats> expert_stats() const { return std::nullopt; }
   virtual std::int64_t context() const = 0;
 };
 

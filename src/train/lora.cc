@@ -55,6 +55,8 @@ Lora::Lora(Exec& ex, Model& model, const LoraOptions& options, std::uint64_t see
   const DType wide = model.precision().wide();
   const index_t rank = options.rank;
   model.visit_params([&](const Param& p) {
+    if (!p.trainable)
+      copy_rows(fixed_.emplace_back(p.value, Tensor(p.value.dtype, p.value.rows, p.value.cols)).second.view(), p.value);
     if (!is_target(p, options.targets)) return;
     const index_t out = p.value.rows, in = p.value.cols;
     Adapter& adapter =
@@ -109,6 +111,19 @@ void Lora::apply(Exec& ex) {
   model_.refresh(ex);
 }
 
+void Lora::without(Exec& ex, const std::function<void()>& run) {
+  std::vector<Tensor> now;
+  for (const auto& [value, given] : fixed_) {
+    copy_rows(now.emplace_back(value.dtype, value.rows, value.cols).view(), value);
+    copy_rows(value, given.view());
+  }
+  for (const Adapter& adapter : adapters_) copy_rows(adapter.weight.value, adapter.base.view());
+  model_.refresh(ex);
+  run();
+  for (std::size_t i = 0; i < fixed_.size(); ++i) copy_rows(fixed_[i].first, now[i].view());
+  apply(ex);
+}
+
 void Lora::save(const std::filesystem::path& folder, const std::string& base_model) const {
   std::filesystem::create_directories(folder);
   std::vector<TensorToWrite> tensors;
@@ -152,6 +167,12 @@ void Lora::load(Exec& ex, const std::filesystem::path& folder) {
   HADAL_CHECK(used == file.tensors().size(), folder.string(), ": adapter_model.safetensors holds ",
               file.tensors().size(), " tensors, ", used, " of them have a place in the model");
   apply(ex);
+}
+
+std::unique_ptr<Lora> make_lora(Exec& ex, Model& model, LoraOptions options, std::uint64_t seed) {
+  if (!options.adapter.empty()) options = read_adapter_config(options.adapter, options);
+  if (options.rank == 0) return nullptr;
+  return std::make_unique<Lora>(ex, model, options, seed);
 }
 
 LoraOptions read_adapter_config(const std::filesystem::path& folder, LoraOptions options) {

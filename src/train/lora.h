@@ -1,6 +1,8 @@
 #pragma once
 // Low-rank adapters (LoRA, arXiv 2106.09685): W = W0 + s B A with frozen W0, s = alpha / rank.
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -41,6 +43,8 @@ class Lora {
   void take_gradients(Exec& ex);
   /// Brings the model up to date: W = W0 + s B A.
   void apply(Exec& ex);
+  /// Calls run() on the model as it was given: without adapters, and with the router bias of then.
+  void without(Exec& ex, const std::function<void()>& run);
 
   /// adapter_model.safetensors and adapter_config.json, as PEFT reads them.
   void save(const std::filesystem::path& folder, const std::string& base_model) const;
@@ -57,7 +61,11 @@ class Lora {
   Model& model_;
   LoraOptions options_;
   std::vector<Adapter> adapters_;
+  std::vector<std::pair<View, Tensor>> fixed_;  // what no gradient trains, as it was given
 };
+
+/// The adapters that the options ask for; nullptr with rank 0. Arguments and errors as for Lora.
+std::unique_ptr<Lora> make_lora(Exec& ex, Model& model, LoraOptions options, std::uint64_t seed);
 
 /// Rank, alpha and targets of an adapter folder; the rest of `options` stays.
 LoraOptions read_adapter_config(const std::filesystem::path& folder, LoraOptions options);

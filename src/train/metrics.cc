@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string_view>
@@ -55,8 +56,9 @@ JsonLog::JsonLog(std::filesystem::path path, std::optional<std::int64_t> keep_un
   std::size_t kept = 0;
   if (keep_until && std::filesystem::exists(path_)) {
     for_each_line(read_file(path_), [&](const JsonObject& line, std::size_t end) {
-      if (line.at("step").get_int64() > *keep_until) return false;
-      kept = end;
+      const std::int64_t step = line.at("step").get_int64();
+      if (step > *keep_until) return false;
+      kept = end, kept_ = std::max(kept_.value_or(step), step);
       return true;
     });
   }
@@ -69,11 +71,13 @@ JsonLog::~JsonLog() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-JsonLog::JsonLog(JsonLog&& other) noexcept : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
+JsonLog::JsonLog(JsonLog&& other) noexcept
+    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)), kept_(other.kept_) {}
 
 void JsonLog::write(const JsonObject& line) {
   const Json* const step = line.if_contains("step");
   HADAL_CHECK(step != nullptr && step->is_int64(), path_.string(), ": a line needs an integer \"step\"");
+  if (kept_ && step->get_int64() <= *kept_) return;
   const std::string text = json_line(line) + "\n";
   const off_t before = ::lseek(fd_, 0, SEEK_END);
   ssize_t written = 0;

@@ -32,6 +32,7 @@ class JsonLog {
  public:
   /// Opens or creates `path`. Of an earlier run, the lines with step <= keep_until stay, up to the first that is torn
   /// or no such object; the rest is cut off. Without keep_until the file starts empty. Throws Error.
+  /// A run that is resumed where it evaluated last does so again: lines of steps that stayed are not written twice.
   explicit JsonLog(std::filesystem::path path, std::optional<std::int64_t> keep_until = std::nullopt);
   ~JsonLog();
   JsonLog(JsonLog&& other) noexcept;
@@ -43,6 +44,7 @@ class JsonLog {
  private:
   std::filesystem::path path_;
   int fd_ = -1;
+  std::optional<std::int64_t> kept_;  // the last step that stayed
 };
 
 /// The objects of a file that JsonLog wrote, up to the first torn line; empty when there is no such file.

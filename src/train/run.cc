@@ -48,11 +48,10 @@ class Run {
   std::uint64_t seed() const { return static_cast<std::uint64_t>(o_.seed); }
   void begin();
   void one_step();
-  void log_batch(const StepReport& report);
+  JsonObject batch_of(const StepReport& report) const;
   std::string note() const;
   void run_validation();
   void run_samples();
-  RunManifest manifest() const;
 
   Exec& exec_;
   const RunOptions& o_;
@@ -86,27 +85,20 @@ std::unique_ptr<BatchSource> Run::source(Split split) const {
   return packed;
 }
 
-RunManifest Run::manifest() const {
-  RunManifest m;
-  m.verb = in_.verb, m.options = in_.options, m.seed = o_.seed, m.threads = exec_.pool.num_threads();
-  m.model = parse_json(model_config_json(in_.config), "config").as_object();
-  m.data = in_.data;
-  return m;
-}
-
 void Run::begin() {
-  run_folder_.emplace(exec_, trainer_,
-                      RunFolderOptions{.folder = folder_,
-                                       .resume = resume_,
-                                       .manifest = manifest(),
-                                       .checkpoints = o_.checkpoints,
-                                       .checkpoint_dtype = o_.checkpoint_dtype,
-                                       .tokenizer = in_.tokenizer},
-                      [&] {
-                        if (!in_.weights.empty()) return load_weights(model_, exec_, in_.weights);
-                        model_.init(seed());
-                        model_.refresh(exec_);
-                      });
+  run_folder_.emplace(
+      exec_, trainer_,
+      RunFolderOptions{.folder = folder_,
+                       .resume = resume_,
+                       .manifest = {.verb = in_.verb, .options = in_.options, .seed = o_.seed, .data = in_.data},
+                       .checkpoints = o_.checkpoints,
+                       .checkpoint_dtype = o_.checkpoint_dtype,
+                       .tokenizer = in_.tokenizer},
+      [&] {
+        if (!in_.weights.empty()) return load_weights(model_, exec_, in_.weights);
+        model_.init(seed());
+        model_.refresh(exec_);
+      });
   roof_ =
       kernels::measure_roof(exec_, o_.trainer.precision == "f32" ? kernels::RoofKind::kF32 : kernels::RoofKind::kBF16);
   flops_per_token_ = training_flops_per_token(in_.config, o_.trainer.seq_length);
@@ -116,18 +108,13 @@ void Run::one_step() {
   const StepReport report =
       trainer_.step([&](std::int64_t first, std::int64_t count) { return train_->batch(first, count); });
   const StepMetrics& m = report.metrics;
-  if (!report.reason.empty()) {
-    log_batch(report);
-    log_warning("step ", m.step, ": ", report.reason, ": ", verdict_name(report.verdict));
-  }
-  run_folder_->log_step(report);
+  run_folder_->log_step(report, {}, [&] { return batch_of(report); });
   result_.loss = m.main_loss;
   tokens_per_second_ = m.tokens_per_second;
-  if (report.verdict == Verdict::kRollBack) run_folder_->roll_back(report.reason);
 }
 
 /// The batch of a step that stood out, whole, so that its text can be looked at.
-void Run::log_batch(const StepReport& report) {
+JsonObject Run::batch_of(const StepReport& report) const {
   const Batch batch = train_->batch(report.first_sequence, report.num_sequences);
   JsonArray ids, text;
   for (std::size_t s = 0; s + 1 < batch.sequence_begins.size(); ++s) {
@@ -136,12 +123,7 @@ void Run::log_batch(const StepReport& report) {
     ids.push_back(JsonArray(sequence.begin(), sequence.end()));
     text.push_back(Json(replace_ill_formed(in_.tokenizer->decode(sequence))));
   }
-  run_folder_->log("guard").write({{"step", report.metrics.step},
-                                   {"verdict", verdict_name(report.verdict)},
-                                   {"reason", report.reason},
-                                   {"first_sequence", report.first_sequence},
-                                   {"ids", ids},
-                                   {"text", text}});
+  return {{"ids", ids}, {"text", text}};
 }
 
 /// What the progress line says of the last step.

@@ -19,13 +19,14 @@ RunFolder::RunFolder(Exec& exec, Trainer& trainer, RunFolderOptions options, con
   const ModelConfig& config = trainer.model().config();
   for (int layer = 0; layer < config.num_hidden_layers + config.num_nextn_predict_layers; ++layer)
     if (config.is_moe_layer(layer)) moe_layers_.push_back(layer);
+  options_.manifest.threads = exec.pool.num_threads();
+  options_.manifest.model = parse_json(model_config_json(config), "config").as_object();
   const fs::path checkpoints = folder / "checkpoints";
-  const std::optional<Checkpoint> latest = latest_checkpoint(checkpoints);
-  if (options_.resume && latest) {
-    trainer_.load(latest->path);
-    resumed_ = latest->step;
-    resume_manifest(folder, options_.manifest, *resumed_);
-    log_info("resumed at step ", *resumed_, " from ", latest->path.string());
+  if (options_.resume) resumed_ = latest_checkpoint(checkpoints);
+  if (resumed_) {
+    trainer_.load(resumed_->path);
+    resume_manifest(folder, options_.manifest, resumed_->step);
+    log_info("resumed at step ", resumed_->step, " from ", resumed_->path.string());
   } else {
     HADAL_CHECK(options_.resume || !fs::exists(folder / "manifest.json"), folder.string(),
                 " holds a run already; --resume continues it");
@@ -36,19 +37,40 @@ RunFolder::RunFolder(Exec& exec, Trainer& trainer, RunFolderOptions options, con
     if (options_.resume) log_info("no checkpoint yet: starting from step 0");
   }
   checkpoints_.emplace(checkpoints, options_.checkpoints);
-  metrics_.emplace(folder / "metrics.jsonl", resumed_);
+  metrics_.emplace(folder / "metrics.jsonl", resumed_step());
   for (const char* name : {"samples", "experts", "eval", "guard", "rollouts"})
     if (fs::exists(folder / str_cat(name, ".jsonl"))) log(name);
-  events_.emplace(folder / "tensorboard", resumed_);
+  events_.emplace(folder / "tensorboard", resumed_step());
+}
+
+std::optional<std::int64_t> RunFolder::resumed_step() const {
+  return resumed_ ? std::optional(resumed_->step) : std::nullopt;
 }
 
 JsonLog& RunFolder::log(const std::string& name) {
   const auto found = logs_.find(name);
   if (found != logs_.end()) return found->second;
-  return logs_.emplace(name, JsonLog(options_.folder / (name + ".jsonl"), resumed_)).first->second;
+  return logs_.emplace(name, JsonLog(options_.folder / (name + ".jsonl"), resumed_step())).first->second;
 }
 
-void RunFolder::log_step(const StepReport& report, const JsonObject& extra) {
+std::optional<Checkpoint> RunFolder::log_step(const StepReport& report, const JsonObject& extra,
+                                              const std::function<JsonObject()>& batch) {
+  log_metrics(report, extra);
+  if (report.reason.empty()) return std::nullopt;
+  const std::int64_t step = report.metrics.step;
+  log_warning("step ", step, ": ", report.reason, ": ", verdict_name(report.verdict));
+  JsonObject line{{"step", step},
+                  {"verdict", verdict_name(report.verdict)},
+                  {"reason", report.reason},
+                  {"first_sequence", report.first_sequence}};
+  if (batch)
+    for (const auto& [key, value] : batch()) line[key] = value;
+  log("guard").write(line);
+  if (report.verdict != Verdict::kRollBack) return std::nullopt;
+  return roll_back(report.reason);
+}
+
+void RunFolder::log_metrics(const StepReport& report, const JsonObject& extra) {
   const StepMetrics& m = report.metrics;
   JsonObject line = to_json(m);
   for (const auto& [key, value] : extra) {
@@ -71,15 +93,16 @@ void RunFolder::log_step(const StepReport& report, const JsonObject& extra) {
   log("experts").write({{"step", m.step}, {"layers", layers}, {"load", load}});
 }
 
-void RunFolder::roll_back(const std::string& reason) {
-  const std::optional<Checkpoint> latest = latest_checkpoint(options_.folder / "checkpoints");
+std::optional<Checkpoint> RunFolder::roll_back(const std::string& reason) {
+  std::optional<Checkpoint> latest = latest_checkpoint(options_.folder / "checkpoints");
   if (!latest) {  // the weights are still whole: what was skipped never reached them
     log_warning("step ", trainer_.position().step, ": ", reason,
                 ", and there is no checkpoint to go back to; going on");
-    return;
+    return std::nullopt;
   }
   log_warning("going back to the weights of step ", latest->step, "; the stream goes on");
   trainer_.load(latest->path, /*keep_place=*/true);
+  return latest;
 }
 
 fs::path RunFolder::save(const std::function<void(const fs::path&)>& extra) {

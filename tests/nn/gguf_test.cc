@@ -14,26 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-View logits_of(Bench& bench, Model& model, const std::vector<int>& ids) {
-  const auto rows = static_cast<index_t>(ids.size());
-  const View hidden = bench.ctx.keep(rows, model.config().hidden_size),
-             logits = bench.ctx.keep_wide(rows, model.config().vocab_size);
-  model.forward(bench.ctx, hidden, ids);
-  model.logits(bench.ctx, logits, hidden);
-  return logits;
-}
-
 GgufTypes all_of(GgmlType type) {
   return [type](const Param&) { return type; };
-}
-
-double distance(ConstView a, ConstView b) {
-  double difference = 0, norm = 0;
-  for (index_t i = 0; i < a.count(); ++i) {
-    const double x = a.as<float>().data[i], y = b.as<float>().data[i];
-    difference += (x - y) * (x - y), norm += x * x;
-  }
-  return std::sqrt(difference / norm);
 }
 
 TEST(Gguf, EveryFamilyComesBackTheSame) {

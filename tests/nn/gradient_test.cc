@@ -16,32 +16,9 @@ void check_gradients(const ModelConfig& config, const LossPolicy& policy) {
   Model model(config, bench.ctx.precision, true);
   model.init(11);
   const Batch batch = random_batch(config, {6, 5}, 3);
-  total_loss(bench.ctx, model, batch, policy);
-  const auto grads = gradients(model);
-  constexpr double kStep = 1e-6;
-  std::size_t checked = 0;
-  std::vector<Param> params;
-  model.visit_params([&](const Param& p) { params.push_back(p); });
-  for (const Param& p : params) {
-    if (p.grad.empty()) continue;
-    const std::vector<double>& g = grads.at(p.name);
-    // Three places of every tensor.
-    for (std::uint64_t i = 0; i < 3; ++i) {
-      const auto at = static_cast<index_t>(
-          random_below(5, Stream::kTest, checked * 3 + i, static_cast<std::uint64_t>(p.value.count())));
-      double& x = p.value.as<double>()(at / p.value.cols, at % p.value.cols);
-      const double x0 = x;
-      x = x0 + kStep;
-      const double up = total_loss(bench.ctx, model, batch, policy);
-      x = x0 - kStep;
-      const double down = total_loss(bench.ctx, model, batch, policy);
-      x = x0;
-      const double want = (up - down) / (2 * kStep);
-      EXPECT_NEAR(g[static_cast<std::size_t>(at)], want, 1e-6 + 1e-5 * std::abs(want)) << p.name << " at " << at;
-    }
-    ++checked;
-  }
-  EXPECT_GT(checked, 8U);
+  const auto value = [&] { return total_loss(bench.ctx, model, batch, policy); };
+  value();
+  expect_gradients(all_params(model), value);
 }
 
 LossPolicy policy_of(int mtp_depth) {

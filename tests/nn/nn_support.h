@@ -2,11 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <map>
 #include <memory>
 
 #include "base/random.h"
 #include "nn/model.h"
+#include "support/central_difference.h"
 
 namespace hadal {
 
@@ -90,6 +92,70 @@ inline std::map<std::string, std::vector<double>> gradients(Model& model) {
         g.push_back(p.grad.dtype == DType::kF64 ? p.grad.as<double>()(r, c) : p.grad.as<float>()(r, c));
   });
   return result;
+}
+
+inline void clear_gradients(Model& model) {
+  model.visit_params([](const Param& p) {
+    for (index_t r = 0; r < p.grad.rows; ++r)
+      std::memset(p.grad.slice_rows(r, 1).data, 0, static_cast<std::size_t>(bytes_of(p.grad.dtype, p.grad.cols)));
+  });
+}
+
+inline std::vector<Param> all_params(Model& model) {
+  std::vector<Param> params;
+  model.visit_params([&](const Param& p) { params.push_back(p); });
+  return params;
+}
+
+/// The gradients that stand in `params` against central differences of value() in double, at three places of each.
+/// value() may add to the gradients.
+template <class Value>
+void expect_gradients(const std::vector<Param>& params, const Value& value, double absolute = 1e-6,
+                      double relative = 1e-5) {
+  struct Place {
+    const Param& param;
+    index_t row, column;
+    double got;
+  };
+  std::vector<Place> places;
+  for (const Param& p : params) {
+    if (p.grad.empty()) continue;
+    for (int i = 0; i < 3; ++i) {
+      const auto at = static_cast<index_t>(
+          random_below(5, Stream::kTest, places.size(), static_cast<std::uint64_t>(p.value.count())));
+      const index_t row = at / p.value.cols, column = at % p.value.cols;
+      places.push_back({p, row, column, p.grad.as<double>()(row, column)});
+    }
+  }
+  EXPECT_GT(places.size(), 24U);
+  for (const Place& place : places) {
+    const View of = place.param.value;
+    const double want = central_difference(of.as<double>()(place.row, place.column), value);
+    EXPECT_NEAR(place.got, want, absolute + relative * std::abs(want))
+        << place.param.name << " at " << place.row << ", " << place.column;
+  }
+}
+
+/// Logits of a whole sequence, in ctx.saved; `absorbed` needs the cache.
+inline View logits_of(Bench& bench, Model& model, const std::vector<int>& ids, bool cached = false,
+                      bool absorbed = false) {
+  const auto rows = static_cast<index_t>(ids.size());
+  const View hidden = bench.ctx.keep(rows, model.config().hidden_size),
+             logits = bench.ctx.keep_wide(rows, model.config().vocab_size);
+  SequenceCache cache = model.make_cache(rows);
+  model.forward(bench.ctx, hidden, ids, cached ? &cache : nullptr, absorbed);
+  model.logits(bench.ctx, logits, hidden);
+  return logits;
+}
+
+/// |a - b| / |a|, of values in f32.
+inline double distance(ConstView a, ConstView b) {
+  double difference = 0, norm = 0;
+  for (index_t i = 0; i < a.count(); ++i) {
+    const double x = a.as<float>().data[i], y = b.as<float>().data[i];
+    difference += (x - y) * (x - y), norm += x * x;
+  }
+  return std::sqrt(difference / norm);
 }
 
 }  // namespace hadal

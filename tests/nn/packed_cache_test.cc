@@ -27,7 +27,7 @@ ModelConfig deep_v3() {
 constexpr int kPrompt[] = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8};
 
 /// Bits of logits of a prompt in two pieces and a few decoded tokens.
-std::vector<float> logits_of(Context& ctx, Model& model) {
+std::vector<float> logit_bits(Context& ctx, Model& model) {
   std::vector<float> all;
   SequenceCache cache = model.make_cache(64);
   const auto run = [&](std::span<const int> ids, bool absorbed) {
@@ -69,7 +69,7 @@ struct Saved {
     Model model = empty();
     load_weights(model, bench.exec, folder());
     model.pack(bench.exec, recipe);
-    return logits_of(bench.ctx, model);
+    return logit_bits(bench.ctx, model);
   }
   fs::path cache_file() const {
     std::vector<fs::path> files;
@@ -104,12 +104,12 @@ TEST(PackedCache, PackedAsReadOrMappedGivesTheSameBits) {
       const std::vector<float> want = saved.packed_logits(recipe);
       Model as_read = saved.empty();
       load_packed(as_read, saved.bench.exec, saved.folder(), recipe);
-      EXPECT_EQ(logits_of(saved.bench.ctx, as_read), want) << weights;
+      EXPECT_EQ(logit_bits(saved.bench.ctx, as_read), want) << weights;
       for (int start = 0; start < 2; ++start) {  // the first one writes the file
         Model mapped = saved.empty();
         PackedFile file = open_packed_cache(saved.cache(), mapped, saved.bench.exec, saved.folder(), weights, recipe);
         use_mapped(mapped, saved.bench.exec, file, recipe);
-        EXPECT_EQ(logits_of(saved.bench.ctx, mapped), want) << weights;
+        EXPECT_EQ(logit_bits(saved.bench.ctx, mapped), want) << weights;
       }
     }
 }
@@ -128,15 +128,15 @@ TEST(PackedCache, Fp8CheckpointsStayAsTheyAre) {
     const std::vector<float> want = saved.packed_logits(recipe);
     Model as_read = saved.empty();
     load_packed(as_read, saved.bench.exec, saved.folder(), recipe);
-    EXPECT_EQ(logits_of(saved.bench.ctx, as_read), want) << weights;
+    EXPECT_EQ(logit_bits(saved.bench.ctx, as_read), want) << weights;
     for (int start = 0; start < 2; ++start) {
       Model mapped = saved.empty();
       PackedFile file = open_packed_cache(saved.cache(), mapped, saved.bench.exec, saved.folder(), weights, recipe);
       use_mapped(mapped, saved.bench.exec, file, recipe);
-      EXPECT_EQ(logits_of(saved.bench.ctx, mapped), want) << weights;
+      EXPECT_EQ(logit_bits(saved.bench.ctx, mapped), want) << weights;
     }
     Streamed streamed(saved, weights, 5);
-    EXPECT_EQ(logits_of(saved.bench.ctx, streamed.model), want) << weights;
+    EXPECT_EQ(logit_bits(saved.bench.ctx, streamed.model), want) << weights;
   }
 }
 
@@ -196,7 +196,7 @@ TEST(StreamedExperts, GiveTheSameBitsWithAnyNumberOfPlaces) {
       const std::vector<float> want = saved.packed_logits(PackRecipe::parse(weights));
       for (const index_t places : {1, 5, 32}) {
         Streamed streamed(saved, weights, places);
-        EXPECT_EQ(logits_of(saved.bench.ctx, streamed.model), want) << weights << ", " << places << " places";
+        EXPECT_EQ(logit_bits(saved.bench.ctx, streamed.model), want) << weights << ", " << places << " places";
         const ExpertStats stats = streamed.experts->stats();
         EXPECT_GT(stats.misses + stats.foreseen, 0);
         if (places == 32) {
@@ -204,7 +204,7 @@ TEST(StreamedExperts, GiveTheSameBitsWithAnyNumberOfPlaces) {
           EXPECT_LE(stats.bytes_read,
                     32 * ExpertCache::place_bytes({streamed.file.find("model.layers.1.mlp.experts.0.gate_proj"),
                                                    streamed.file.find("model.layers.1.mlp.experts.0.down_proj")}));
-          EXPECT_EQ(logits_of(saved.bench.ctx, streamed.model), want);
+          EXPECT_EQ(logit_bits(saved.bench.ctx, streamed.model), want);
           EXPECT_GT(streamed.experts->stats().hits, stats.hits);
         }
       }
@@ -215,18 +215,18 @@ TEST(StreamedExperts, AFileThatIsCutShortIsAnErrorAndNotTheEnd) {
   Saved saved(deep_v3());
   const std::vector<float> want = saved.packed_logits({});
   Streamed streamed(saved, "bf16", 3);
-  EXPECT_EQ(logits_of(saved.bench.ctx, streamed.model), want);
+  EXPECT_EQ(logit_bits(saved.bench.ctx, streamed.model), want);
   const fs::path path = saved.cache_file(), copy = saved.dir / "copy";
   fs::copy_file(path, copy);
   fs::resize_file(path, 4096);
-  EXPECT_THAT(error_of([&] { logits_of(saved.bench.ctx, streamed.model); }), HasSubstr("cut short"));
-  EXPECT_THAT(error_of([&] { logits_of(saved.bench.ctx, streamed.model); }), HasSubstr("cut short"));
+  EXPECT_THAT(error_of([&] { logit_bits(saved.bench.ctx, streamed.model); }), HasSubstr("cut short"));
+  EXPECT_THAT(error_of([&] { logit_bits(saved.bench.ctx, streamed.model); }), HasSubstr("cut short"));
   // The same file, whole again: what could not be read is tried again.
   std::ofstream(path, std::ios::binary | std::ios::in) << std::ifstream(copy, std::ios::binary).rdbuf();
-  EXPECT_EQ(logits_of(saved.bench.ctx, streamed.model), want);
+  EXPECT_EQ(logit_bits(saved.bench.ctx, streamed.model), want);
   // An open file may be removed.
   fs::remove(path);
-  EXPECT_EQ(logits_of(saved.bench.ctx, streamed.model), want);
+  EXPECT_EQ(logit_bits(saved.bench.ctx, streamed.model), want);
 }
 
 TEST(ExpertCache, ForgetsWhatWasNotUsedForLongest) {

@@ -1,48 +1,26 @@
 #include "post/policy_batch.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 
-#include "base/random.h"
+#include "nn/nn_support.h"
 #include "post/critic.h"
 
 namespace hadal {
 namespace {
 
-ModelConfig tiny_v3() {
-  ModelConfig c;
-  c.model_type = ModelType::kDeepseekV3;
-  c.vocab_size = 19, c.hidden_size = 8, c.intermediate_size = 12, c.num_hidden_layers = 2;
-  c.num_attention_heads = c.num_key_value_heads = 2, c.max_position_embeddings = 64;
-  c.q_lora_rank = 6, c.kv_lora_rank = 5, c.qk_nope_head_dim = 4, c.qk_rope_head_dim = 2, c.v_head_dim = 4;
-  c.n_routed_experts = 4, c.n_shared_experts = 1, c.num_experts_per_tok = 2, c.moe_intermediate_size = 6,
-  c.first_k_dense_replace = 1;
-  c.scoring_func = "sigmoid", c.topk_method = "noaux_tc", c.norm_topk_prob = true, c.initializer_range = 0.3;
+/// tiny_v3 of which no module stays out of the loss.
+ModelConfig policy_model() {
+  ModelConfig c = tiny_v3();
+  c.num_nextn_predict_layers = 0;
   return c;
 }
 
-struct Fixture {
-  ThreadPool pool{2};
-  Exec exec;
-  Arena saved, scratch;
-  Context ctx;
+struct Fixture : Bench {
   Model model;
   explicit Fixture(const std::string& recipe)
-      : exec(pool, recipe == "f64" ? Isa::kReference : best_isa()),
-        ctx{exec, saved, scratch, Precision::parse(recipe), {}},
-        model(tiny_v3(), ctx.precision, /*train=*/true) {
+      : Bench(Precision::parse(recipe)), model(policy_model(), ctx.precision, /*train=*/true) {
     model.init(3);
     model.refresh(exec);
-  }
-  void clear_gradients() {
-    model.visit_params([](const Param& p) {
-      if (p.grad.empty()) return;
-      for (index_t r = 0; r < p.grad.rows; ++r)
-        std::memset(p.grad.slice_rows(r, 1).data, 0, static_cast<std::size_t>(bytes_of(p.grad.dtype, p.grad.cols)));
-    });
   }
 };
 
@@ -53,8 +31,8 @@ std::vector<PolicySample> some_samples(Fixture& f) {
   for (const int length : {3, 1, 6, 2, 4}) {
     PolicySample& s = samples.emplace_back();
     for (int i = 0; i < 2 + length % 3; ++i)
-      s.prompt.push_back(static_cast<int>(random_below(9, Stream::kTest, at++, 19)));
-    for (int i = 0; i < length; ++i) s.tokens.push_back(static_cast<int>(random_below(9, Stream::kTest, at++, 19)));
+      s.prompt.push_back(static_cast<int>(random_below(9, Stream::kTest, at++, 23)));
+    for (int i = 0; i < length; ++i) s.tokens.push_back(static_cast<int>(random_below(9, Stream::kTest, at++, 23)));
   }
   const std::vector<std::vector<double>> now = sample_log_probs(f.ctx, f.model, samples, 1000);
   for (std::size_t i = 0; i < samples.size(); ++i)
@@ -107,35 +85,36 @@ TEST(PolicyBatch, RowsPredictTheTokensOfTheAnswers) {
 TEST(PolicyBatch, GradientThroughTheModel) {
   Fixture f("f64");
   const std::vector<PolicySample> samples = some_samples(f);
-  Critic critic(8, {.weight = 0.5});
+  Critic critic(12, {.weight = 0.5});
   NamedViews head = critic.state();
-  for (index_t d = 0; d < 8; ++d) head[0].second.as<float>()(0, d) = 0.25F * static_cast<float>(d % 3);
+  for (index_t d = 0; d < 12; ++d) head[0].second.as<float>()(0, d) = 0.25F * static_cast<float>(d % 3);
   const PolicyHeadLoss::Options o{.policy = {.kl = "k3", .beta = 0.2}, .entropy_weight = 0.1, .critic = &critic};
   PolicyHeadLoss::Report report;
-  f.clear_gradients();
+  clear_gradients(f.model);
   run(f, samples, 1000, o, report);
   EXPECT_GT(report.entropy, 0);
   EXPECT_EQ(report.policy.tokens, 14);
-  struct Probe {
-    std::string name;
-    double* value;
-    double gradient;
+  expect_gradients(all_params(f.model), [&] { return run(f, samples, 1000, o, report); }, 1e-7, 0);
+}
+
+TEST(Critic, AGradientThatIsNotUsedIsForgotten) {
+  Fixture f("f32");
+  const std::vector<PolicySample> samples = some_samples(f);
+  Critic critic(12, {});
+  const PolicyHeadLoss::Options o{.critic = &critic};
+  PolicyHeadLoss::Report report;
+  const auto weight = [&] {
+    const auto values = critic.state()[0].second.flat<float>();
+    return std::vector<float>(values.begin(), values.end());
   };
-  std::vector<Probe> probes;
-  f.model.visit_params([&](const Param& p) {
-    if (!p.trainable || p.grad.empty()) return;
-    const index_t r = p.value.rows / 2, c = p.value.cols / 3;
-    probes.push_back({p.name, &p.value.as<double>()(r, c), p.grad.as<double>()(r, c)});
-  });
-  for (const Probe& p : probes) {
-    const double at = *p.value, h = 1e-6;
-    *p.value = at + h;
-    const double up = run(f, samples, 1000, o, report);
-    *p.value = at - h;
-    const double down = run(f, samples, 1000, o, report);
-    *p.value = at;
-    EXPECT_NEAR(p.gradient, (up - down) / (2 * h), 1e-7) << p.name;
-  }
+  const std::vector<float> before = weight();
+  run(f, samples, 1000, o, report);
+  critic.step(f.exec, 1, /*used=*/false);
+  critic.step(f.exec, 1, /*used=*/true);
+  EXPECT_EQ(weight(), before);
+  run(f, samples, 1000, o, report);
+  critic.step(f.exec, 1, /*used=*/true);
+  EXPECT_NE(weight(), before);
 }
 
 TEST(PolicyBatch, MicroBatchesAddUp) {
@@ -143,21 +122,53 @@ TEST(PolicyBatch, MicroBatchesAddUp) {
   const std::vector<PolicySample> samples = some_samples(f);
   const PolicyHeadLoss::Options o{.policy = {.beta = 0.2}};
   PolicyHeadLoss::Report one, many;
-  const auto gradients = [&](index_t max_tokens, PolicyHeadLoss::Report& report) {
-    f.clear_gradients();
-    std::vector<double> all = {run(f, samples, max_tokens, o, report)};
-    f.model.visit_params([&](const Param& p) {
-      if (!p.grad.empty())
-        for (index_t r = 0; r < p.grad.rows; ++r)
-          for (index_t c = 0; c < p.grad.cols; ++c) all.push_back(p.grad.as<double>()(r, c));
-    });
-    return all;
+  const auto gradients_of = [&](index_t max_tokens, PolicyHeadLoss::Report& report) {
+    clear_gradients(f.model);
+    const double loss = run(f, samples, max_tokens, o, report);
+    return std::pair(loss, gradients(f.model));
   };
-  const std::vector<double> whole = gradients(1000, one), parts = gradients(1, many);
-  ASSERT_EQ(whole.size(), parts.size());
-  for (std::size_t i = 0; i < whole.size(); ++i) EXPECT_NEAR(whole[i], parts[i], 1e-12);
+  const auto [loss, whole] = gradients_of(1000, one);
+  const auto [sum, parts] = gradients_of(1, many);
+  EXPECT_NEAR(loss, sum, 1e-12);
+  for (const auto& [name, want] : whole)
+    for (std::size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(want[i], parts.at(name)[i], 1e-12) << name;
   EXPECT_EQ(one.policy.tokens, many.policy.tokens);
   EXPECT_NEAR(one.policy.kl, many.policy.kl, 1e-12);
+}
+
+// Advantages of a group whose rewards are equal are exact zeros (advantage_test); then the gradient is exactly zero
+// too, or with a reference that of the divergence alone.
+TEST(PolicyBatch, EqualRewardsLeaveTheGradientOfTheDivergence) {
+  Fixture f("f64");
+  std::vector<PolicySample> samples = some_samples(f);
+  for (PolicySample& s : samples) std::ranges::fill(s.advantage_T, 0.0);
+  const auto gradients_with = [&](double beta) {
+    const PolicyHeadLoss::Options o{.policy = {.kl = "k3", .beta = beta}};
+    PolicyHeadLoss::Report report;
+    clear_gradients(f.model);
+    run(f, samples, 1000, o, report);
+    return gradients(f.model);
+  };
+  for (const auto& [name, gradient] : gradients_with(0))
+    for (const double g : gradient) EXPECT_EQ(g, 0) << name;
+
+  const auto got = gradients_with(0.2);
+  clear_gradients(f.model);
+  for (const PolicyMicroBatch& m : make_micro_batches(samples, kAll, "token_mean", 8, 1000)) {
+    LogProbLoss divergence([&](const LogProbs& p) {
+      double sum = 0;
+      for (std::size_t k = 0; k < m.rows.size(); ++k) {
+        const auto row = static_cast<std::size_t>(m.rows[k]);
+        const double d = m.ref_T[k] - p.log_prob[row], weight = 0.2 * m.weight_T[k];
+        sum += weight * (std::exp(d) - d - 1);
+        p.dlog_prob[row] = weight * (1 - std::exp(d));
+      }
+      return sum;
+    });
+    f.model.train_micro_batch(f.ctx, m.batch, {}, divergence);
+  }
+  for (const auto& [name, want] : gradients(f.model))
+    for (std::size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(got.at(name)[i], want[i], 1e-15) << name;
 }
 
 TEST(PolicyBatch, EmptyAnswersAreRefused) {

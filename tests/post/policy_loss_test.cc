@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/random.h"
 #include "post/advantage.h"
+#include "support/central_difference.h"
 #include "support/shared.h"
 
 namespace hadal {
@@ -98,13 +99,8 @@ TEST(PolicyLoss, GradientsOfEveryVariant) {
           std::vector<double> gradient;
           c.loss(o, &gradient);
           for (std::size_t k = 0; k < c.fresh.size(); ++k) {
-            const double at = c.fresh[k], h = 1e-6;
-            c.fresh[k] = at + h;
-            const double up = c.loss(o).loss;
-            c.fresh[k] = at - h;
-            const double down = c.loss(o).loss;
-            c.fresh[k] = at;
-            EXPECT_NEAR(gradient[k], (up - down) / (2 * h), 1e-8) << ratio << ' ' << kl << ' ' << clip << ' ' << k;
+            const double want = central_difference(c.fresh[k], [&] { return c.loss(o).loss; });
+            EXPECT_NEAR(gradient[k], want, 1e-8) << ratio << ' ' << kl << ' ' << clip << ' ' << k;
           }
         }
 }
@@ -202,13 +198,9 @@ TEST(ValueLoss, GradientAndClipping) {
     const ValueReport report = value_loss(gradient, value, old, back, weight, clip);
     EXPECT_EQ(report.clipped, clip > 0 ? 1 : 0);  // the second: it ran towards the return past the border
     for (std::size_t k = 0; k < value.size(); ++k) {
-      const double at = value[k], h = 1e-6;
-      value[k] = at + h;
-      const double up = value_loss(unused, value, old, back, weight, clip).loss;
-      value[k] = at - h;
-      const double down = value_loss(unused, value, old, back, weight, clip).loss;
-      value[k] = at;
-      EXPECT_NEAR(gradient[k], (up - down) / (2 * h), 1e-9) << clip << ' ' << k;
+      const double want =
+          central_difference(value[k], [&] { return value_loss(unused, value, old, back, weight, clip).loss; });
+      EXPECT_NEAR(gradient[k], want, 1e-9) << clip << ' ' << k;
     }
   }
 }

@@ -1,14 +1,12 @@
 #pragma once
 // A tiny model folder, conversations and pairs, and runs of them, for the tests of post/.
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <fstream>
 
-#include "base/file.h"
 #include "post/post_run.h"
+#include "support/run_and_kill.h"
+#include "support/run_outcome.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 
@@ -69,40 +67,6 @@ inline PostRunOptions tiny_run(const std::filesystem::path& model, const std::fi
   o.trainer.lr.warmup_steps = 2;
   o.checkpoints = {.every = 3, .keep_last = 2};
   return o;
-}
-
-/// What must be equal between two runs: every metric but the speed, and the bytes of the last checkpoint.
-inline std::string outcome(const std::filesystem::path& run) {
-  std::string text;
-  for (JsonObject line : read_json_log(run / "metrics.jsonl")) {
-    line.erase("tokens_per_second");
-    text += json_line(line) + "\n";
-  }
-  const auto latest = latest_checkpoint(run / "checkpoints");
-  if (!latest) return text + "no checkpoint";
-  for (const char* file : {"model.safetensors", "trainer_state.safetensors", "trainer_state.json"})
-    text += read_file(latest->path / file);
-  return text;
-}
-
-/// Calls run() in a child process and kills it after a while.
-template <class Run>
-void run_and_kill(const Run& run, int milliseconds) {
-  const pid_t child = fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    try {
-      run();
-    } catch (...) {
-      _exit(3);
-    }
-    _exit(0);
-  }
-  usleep(static_cast<useconds_t>(milliseconds) * 1000);
-  kill(child, SIGKILL);
-  int status = 0;
-  waitpid(child, &status, 0);
-  EXPECT_TRUE(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
 }
 
 }  // namespace hadal

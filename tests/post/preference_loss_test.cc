@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "base/json.h"
+#include "support/central_difference.h"
 #include "support/shared.h"
 
 namespace hadal {
@@ -30,8 +31,7 @@ TEST(PreferenceLoss, DpoVectors) {
 }
 
 void expect_derivative(double x, const std::function<double(double)>& f, double want) {
-  constexpr double kStep = 1e-6;
-  EXPECT_NEAR((f(x + kStep) - f(x - kStep)) / (2 * kStep), want, 1e-8 * (1 + std::abs(want)));
+  EXPECT_NEAR(central_difference(x, [&] { return f(x); }), want, 1e-8 * (1 + std::abs(want)));
 }
 
 TEST(PreferenceLoss, DpoGradients) {

@@ -41,6 +41,11 @@ TEST(Rejection, KeepsWhatIsRightAndGoesOnWhereItStopped) {
       options_for(dir, write_tasks(dir / "wrong.jsonl", std::vector<std::string>(6, "nobody says this")), "wrong");
   o.max_repetition = 1;
   EXPECT_NE(error_of([&] { sample_and_reject(o); }).find("none of 24"), std::string::npos);
+  EXPECT_FALSE(fs::exists(dir / "wrong" / "sft.jsonl"));
+  const Json told = read_json_file(dir / "wrong" / "summary.json");
+  EXPECT_TRUE(told.at("finished").as_bool());
+  EXPECT_EQ(told.at("answers").as_int64(), 24);
+  EXPECT_EQ(told.at("filter").at("kept").as_int64(), 0);
 
   // What the model says to each question is the known answer now. Cut answers never count as right, so only some are.
   std::vector<std::string> said(6, "nobody says this");

@@ -15,11 +15,12 @@ struct Fixture {
     options = tiny_run(dir / "base", dir / "out");
     options.steps = 25, options.trainer.lr.lr = 1e-2;
   }
-  PostResult run(const std::string& name, const std::string& file, bool pairwise, int threads = 2) {
+  PostResult run(const std::string& name, const std::string& file, bool pairwise, int threads = 2,
+                 bool resume = false) {
     ThreadPool pool(threads);
     Exec exec(pool);
     PostRunOptions o = options;
-    o.out = (dir / name).string();
+    o.out = (dir / name).string(), o.resume = resume;
     PostRun run(exec, o, {}, scalar_head_config(o.model));
     const PreferenceEncoder encoder(run.tokenizer(), "test");
     const PreferenceData data = load_preferences(pool, encoder.get(), {file}, pairwise, 64);
@@ -53,6 +54,12 @@ TEST(RewardModel, LearnsPairsAndScoresAlone) {
 
   f.run("one", file, true, /*threads=*/1);
   EXPECT_TRUE(outcome(f.dir / "one") == outcome(f.dir / "a"));
+  for (const int milliseconds : {60, 130}) {
+    const std::string name = str_cat("killed-", milliseconds);
+    run_and_kill([&] { f.run(name, file, true); }, milliseconds);
+    f.run(name, file, true, /*threads=*/1, /*resume=*/true);
+    EXPECT_TRUE(outcome(f.dir / name) == outcome(f.dir / "a")) << name;
+  }
 }
 
 TEST(RewardModel, LearnsLabels) {

@@ -14,6 +14,8 @@
 namespace hadal {
 namespace {
 
+using testing::HasSubstr;
+
 class EngineServer : public testing::Test {
  protected:
   void SetUp() override {
@@ -31,6 +33,11 @@ class EngineServer : public testing::Test {
   void TearDown() override {
     server_->stop();
     thread_.join();
+  }
+  Reply get(const std::string& path) {
+    Client client(server_->port());
+    client.send("GET", path, "");
+    return client.take();
   }
   Reply post(const std::string& path, const std::string& body) {
     Client client(server_->port());
@@ -71,6 +78,15 @@ TEST_F(EngineServer, AStreamSaysWhatAWholeAnswerSays) {
   EXPECT_FALSE(text.empty());
   EXPECT_EQ(whole.at("usage").at("completion_tokens"), 24);
   EXPECT_EQ(streamed_content(post("/v1/chat/completions", chat_body(3, true)).body), text);
+}
+
+TEST_F(EngineServer, MetricsCountWhatWasAnswered) {
+  post("/v1/chat/completions", chat_body(3, false));
+  const Reply reply = get("/metrics");
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_THAT(reply.body, HasSubstr("\nhadal_completion_tokens_total 24\n"));
+  EXPECT_THAT(reply.body, HasSubstr("\nhadal_requests_finished_total 1\n"));
+  EXPECT_EQ(post("/metrics", "").status, 405);
 }
 
 TEST_F(EngineServer, NeighboursChangeNothing) {

@@ -36,18 +36,7 @@ TEST(Lora, GradientsByDifferences) {
     for (index_t r = 0; r < p.grad.rows; ++r)
       for (index_t c = 0; c < p.grad.cols; ++c) ASSERT_EQ(p.grad.as<double>()(r, c), 0) << p.name;
   });
-  for (const Param& p : all) {
-    const auto at = static_cast<std::size_t>(p.value.count() / 2);
-    const double got = p.grad.flat<double>()[at];
-    double& x = p.value.flat<double>()[at];
-    const double x0 = x;
-    x = x0 + 1e-6;
-    const double up = value();
-    x = x0 - 1e-6;
-    const double down = value();
-    x = x0;
-    EXPECT_NEAR(got, (up - down) / 2e-6, 1e-6) << p.name;
-  }
+  expect_gradients(all, value, 1e-6, 0);
 }
 
 TEST(Lora, ANewAdapterChangesNothing) {
@@ -60,6 +49,33 @@ TEST(Lora, ANewAdapterChangesNothing) {
   lora.apply(bench.exec);
   EXPECT_EQ(loss_of(bench, model, batch), before);
   EXPECT_THROW(Lora(bench.exec, model, {.rank = 2, .targets = {"none"}}, 5), Error);
+}
+
+TEST(Lora, WithoutItIsTheModelThatWasGiven) {
+  const ModelConfig config = tiny_v3();
+  Bench bench(precision_of(DType::kBF16));
+  Model model(config, bench.ctx.precision, true);
+  model.init(2);
+  const std::vector<int> ids = random_batch(config, {17}, 3).ids;
+  const auto bits = [&] {
+    const auto values = logits_of(bench, model, ids).flat<float>();
+    return std::vector<float>(values.begin(), values.end());
+  };
+  const std::vector<float> given = bits();
+  const std::unique_ptr<Lora> lora = make_lora(bench.exec, model, {.rank = 2}, 5);
+  lora->params().visit([](const Param& p) {
+    for (index_t i = 0; i < p.value.count(); ++i)
+      p.value.flat<float>()[static_cast<std::size_t>(i)] += 0.1F * static_cast<float>(i % 3);
+  });
+  model.visit_params([](const Param& p) {
+    if (!p.trainable) p.value.as<float>()(0, 1) += 3;  // the router's choice is another one
+  });
+  lora->apply(bench.exec);
+  const std::vector<float> merged = bits();
+  EXPECT_NE(merged, given);
+  lora->without(bench.exec, [&] { EXPECT_EQ(bits(), given); });
+  EXPECT_EQ(bits(), merged);
+  EXPECT_EQ(make_lora(bench.exec, model, {}, 5), nullptr);
 }
 
 }  // namespace

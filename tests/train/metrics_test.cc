@@ -66,6 +66,22 @@ TEST(Metrics, ResumeCutsLaterAndTornLines) {
   EXPECT_TRUE(read_json_log(folder / "absent").empty());
 }
 
+// A run that ended, or stopped before its first step, evaluates again when it is resumed.
+TEST(Metrics, LinesOfStepsThatStayedAreNotWrittenTwice) {
+  const TempDir folder;
+  const auto path = folder / "eval.jsonl";
+  const auto write = [&](std::optional<std::int64_t> resumed, std::initializer_list<int> steps) {
+    JsonLog log(path, resumed);
+    for (const int step : steps) log.write({{"step", step}});
+    return read_json_log(path).size();
+  };
+  EXPECT_EQ(write({}, {0, 0}), 2U);    // several lines of one step
+  EXPECT_EQ(write(0, {0, 4, 8}), 4U);  // 0 is there already
+  EXPECT_EQ(write(4, {4, 8}), 4U);     // 8 was cut off
+  EXPECT_EQ(write(9, {9}), 5U);        // 9 had no line yet
+  EXPECT_EQ(write({}, {4}), 1U);
+}
+
 // A limit on the size of files stands for a full disk: the write that crosses it is cut short.
 TEST(Metrics, FullDiskLeavesNoHalfLine) {
   const TempDir folder;

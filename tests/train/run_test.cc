@@ -2,12 +2,10 @@
 #include "train/run.h"
 
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "data/tokenizer/bpe_trainer.h"
+#include "support/run_and_kill.h"
+#include "support/run_outcome.h"
 #include "support/temp_dir.h"
 
 namespace hadal {
@@ -77,19 +75,7 @@ struct Fixture {
     Exec exec(pool);
     return run_training(exec, options, inputs, dir / name, resume);
   }
-  /// What must be equal: every metric but the speed, and the bytes of the final weights and state.
-  std::string outcome(const std::string& name) {
-    std::string text;
-    for (JsonObject line : read_json_log(dir / name / "metrics.jsonl")) {
-      line.erase("tokens_per_second");
-      text += json_line(line) + "\n";
-    }
-    const auto latest = latest_checkpoint(dir / name / "checkpoints");
-    if (!latest) return text + "no checkpoint";
-    for (const char* file : {"model.safetensors", "trainer_state.safetensors", "trainer_state.json"})
-      text += read_file(latest->path / file);
-    return text;
-  }
+  std::string outcome(const std::string& name) const { return hadal::outcome(dir / name); }
 };
 
 TEST(Run, LearnsAndLeavesAWholeFolder) {
@@ -123,21 +109,7 @@ TEST(Run, ResumeAfterKillContinuesBitForBit) {
   s.run("whole", 2);
   for (const int milliseconds : {60, 150, 260}) {
     const std::string name = str_cat("killed-", milliseconds);
-    const pid_t child = fork();
-    ASSERT_GE(child, 0);
-    if (child == 0) {
-      try {
-        s.run(name, 2);
-      } catch (...) {
-        _exit(3);
-      }
-      _exit(0);
-    }
-    usleep(static_cast<useconds_t>(milliseconds) * 1000);
-    kill(child, SIGKILL);
-    int status = 0;
-    waitpid(child, &status, 0);
-    EXPECT_TRUE(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+    run_and_kill([&] { s.run(name, 2); }, milliseconds);
     s.run(name, 1, /*resume=*/true);
     EXPECT_TRUE(s.outcome(name) == s.outcome("whole")) << name;
   }
