@@ -41,7 +41,7 @@ for file in "$theirs" "$model" "$hadal"; do
 done
 
 exec python3 - "$theirs" "$model" "$weights" "$hadal" "$threads" "$rounds" "$cells" "$flags" "$run" <<'PYTHON'
-import json, os, statistics, subprocess, sys, time
+import json, os, re, statistics, subprocess, sys, time
 
 theirs, model, weights, hadal, threads, rounds, cells, flags, run = sys.argv[1:]
 
@@ -70,7 +70,8 @@ def their_cell(cell):
     got = measure([theirs, "-m", model, "-t", threads, "-r", "2", "-o", "json", *flags.split(), *test])
     if got is None:
         return None
-    text = got[0][got[0].index("["):got[0].rindex("]") + 1]
+    # ik_llama.cpp writes lines of its log between those of the JSON.
+    text = "\n".join(line for line in got[0].splitlines() if re.match(r'\s*["\[\]{}]', line))
     rows = [row for row in json.loads(text) if row["avg_ts"] > 0]
     return rows[-1]["avg_ts"], got[1]
 
