@@ -158,7 +158,7 @@ void Mla::pack(const PackPass& pass, PackAs as) {
             [&](index_t h, PackPass::Buffers& buffers, std::byte* to) {
               kernels::pack_matrix(pass.ex, to, of_head(h, nope_, value_, buffers.wide), halves);
             });
-  kv_up_.pack({.ex = pass.ex, .places = pass.places}, as);
+  kv_up_.pack({.ex = pass.ex, .places = pass.places, .memory = pass.memory}, as);
   for (Linear* linear : {&down_, &q_up_, &o_proj_})
     if (linear->out() > 0) linear->pack(pass, as);
 }

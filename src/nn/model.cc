@@ -187,7 +187,9 @@ void Model::mtp_forward(Context& ctx, View out_TD, ConstView states_TD, std::spa
   mtp_[0].head_norm().forward(ctx, out_TD, {}, x);
 }
 
-void Model::pack(const PackPass& pass, const PackRecipe& recipe) {
+void Model::pack(const PackPass& outer, const PackRecipe& recipe) {
+  PackPass pass = outer;
+  pass.memory = packed_memory_.get();
   for (Block& block : blocks_) block.pack(pass, recipe);
   for (MtpModule& mtp : mtp_) mtp.pack(pass, recipe);
   if (head_)

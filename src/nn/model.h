@@ -111,6 +111,8 @@ class Model {
   Precision precision_;
   RopePlan rope_;
   Tensor rope_table_;
+  // Of packed weights; goes after the layers that point into it. On the heap, so that a model can move.
+  std::unique_ptr<Arena> packed_memory_ = std::make_unique<Arena>(index_t{64} << 20);
   Tensor embedding_, embedding_grad_;
   ConstView embedding_elsewhere_;
   std::vector<Block> blocks_;

@@ -19,9 +19,11 @@ bool PackPass::pack(std::optional<kernels::PackedWeights>& packed, const std::st
                            .table = &ex.kernels,
                            .matrices = {},
                            .data = {}};
+  std::byte* begin = nullptr;
   if (places == nullptr) {
-    w.data = Storage(bytes * shape.num_matrices);
-    for (index_t e = 0; e < shape.num_matrices; ++e) w.matrices.push_back(w.data.data() + e * bytes);
+    if (memory == nullptr) w.data = Storage(bytes * shape.num_matrices);
+    begin = memory != nullptr ? memory->allocate(bytes * shape.num_matrices) : w.data.data();
+    for (index_t e = 0; e < shape.num_matrices; ++e) w.matrices.push_back(begin + e * bytes);
   }
   const Place place = places != nullptr ? places->place(name, w) : Place::kWrite;
   if (place == Place::kSkip) return false;
@@ -29,7 +31,7 @@ bool PackPass::pack(std::optional<kernels::PackedWeights>& packed, const std::st
     std::vector<Buffers> buffers(static_cast<std::size_t>(ex.pool.num_threads()));
     ex.pool.parallel_for(shape.num_matrices, [&](index_t e, int worker) {  // a single one is cut inside
       Buffers& b = buffers[static_cast<std::size_t>(worker)];
-      if (places == nullptr) return pack_one(e, b, w.data.data() + e * bytes);
+      if (places == nullptr) return pack_one(e, b, begin + e * bytes);
       if (b.packed.size() == 0) b.packed = Storage(bytes);
       pack_one(e, b, b.packed.data());
       places->write(name, e, {b.packed.data(), static_cast<std::size_t>(bytes)});

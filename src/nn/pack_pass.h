@@ -6,6 +6,7 @@
 #include <string>
 
 #include "kernels/packed_gemm.h"
+#include "tensor/arena.h"
 #include "tensor/param.h"
 
 namespace hadal {
@@ -33,7 +34,10 @@ struct PackPass {
   Exec& ex;
   /// Writes the value of a parameter, from any thread; empty: the model's parameters have their values.
   ParamVisitor fill = {};
-  PackedPlaces* places = nullptr;  // nullptr: memory of their own
+  PackedPlaces* places = nullptr;  // nullptr: in `memory`, or memory of their own
+  /// Outlives the model's use. Matrices one after the other in huge pages: with pages of 4 KiB, the translation of
+  /// addresses takes as long as reading a small matrix does.
+  Arena* memory = nullptr;
 
   /// The shape of what is packed.
   struct Shape {

@@ -175,6 +175,31 @@ TEST(PackedGemm, IsTheSumOfTheCodes) {
           }
 }
 
+// Few rows: runs of panels, of which threads take from each other. Many: slabs of rows, other ones with half of them.
+TEST(PackedGemm, NeitherThreadsNorSlabsChangeABit) {
+  ThreadPool one(1), eight(8);
+  Exec single(one), ex(eight);
+  for (const DType as : {DType::kBF16, DType::kE4M3, DType::kI8, DType::kI4})
+    for (const std::vector<index_t>& offsets : {std::vector<index_t>{0, 2, 2, 3, 11}, {0, 150}}) {
+      const Case c{.out = 300, .in = 2112, .offsets = offsets, .operand = DType::kBF16};
+      SCOPED_TRACE(describe(c) + " as " + std::string(dtype_name(as)));
+      Operands got(c), again(c);
+      const kernels::PackedWeights packed = kernels::pack_weights(ex, got.b.view, c.experts(), as);
+      const kernels::PackedWeights same = kernels::pack_weights(single, again.b.view, c.experts(), as);
+      kernels::packed_gemm_nt(ex, got.out.view, got.a.view, packed, offsets);
+      for (const bool half : {false, true}) {
+        std::vector<index_t> part;
+        for (std::size_t e = 0; e + 1 < offsets.size(); ++e) {
+          const index_t middle = (offsets[e] + offsets[e + 1]) / 2;
+          part = std::vector<index_t>(offsets.size(), half ? middle : offsets[e]);
+          for (std::size_t i = e + 1; i < part.size(); ++i) part[i] = half ? offsets[e + 1] : middle;
+          kernels::packed_gemm_nt(single, again.out.view, again.a.view, same, part);
+        }
+      }
+      ASSERT_TRUE(same_bytes(got, again));
+    }
+}
+
 TEST(PackedGemm, CodesAreCloseToTheWeights) {
   ThreadPool pool(2);
   Exec ex(pool);

@@ -3,6 +3,7 @@
 // added up in f32 in the order of the tiles, so a row's result does not depend on the rows beside it.
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstring>
 #include <span>
@@ -17,7 +18,7 @@
 
 #include "kernels/cpu/gemm_pack.h"
 
-#include "kernels/cpu/gemm_plan.h"
+#include "kernels/cpu/gemm_streams.h"
 
 namespace {
 
@@ -123,17 +124,12 @@ void multiply(Exec& ex, View y, Mat<const T> x, const PackedWeights& w, std::spa
   const LeftRows left = left_rows(ex, Mat<const T>{x.data + origin * x.stride, num_rows, x.cols, x.stride});
   std::vector<GroupShape> shapes;
   for (std::size_t e = 0; e + 1 < offsets.size(); ++e) shapes.push_back({offsets[e + 1] - offsets[e], w.cols});
-  const int threads = ex.pool.num_threads();
-  const std::vector<Task> tasks = streams_weights(shapes)
-                                      ? plan_streams(shapes, w.rows, panel_bytes(w.cols), threads, kPanel)
-                                      : plan_tasks(shapes, w.rows, kFp8Tile, threads);
   const index_t tiles = std::max<index_t>(1, fp8_tiles(w.cols)), element = y.dtype == DType::kBF16 ? 2 : 4;
   const bool bf16_out = y.dtype == DType::kBF16, add = write == Write::kAdd;
   constexpr index_t kWideBytes = kFp8Tile / kValues<T> * kPanel * 4;
   static constexpr float kOne = 1;
 
-  ex.pool.parallel_for(std::ssize(tasks), [&](index_t i, int worker) {
-    const Task& task = tasks[static_cast<std::size_t>(i)];
+  for_tasks(ex, shapes, w.rows, kFp8Tile, panel_bytes(w.cols), kPanel, [&](const Task& task, int worker) {
     std::byte* wide = ex.scratch(worker, kWideBytes + kChunk * kPanel * 4);
     auto* sums = reinterpret_cast<float*>(wide + kWideBytes);  // of the tiles so far, where the output is bf16
     const std::byte* matrix = w.matrices[static_cast<std::size_t>(task.group)];

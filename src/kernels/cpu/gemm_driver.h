@@ -7,7 +7,7 @@
 
 #include "kernels/cpu/gemm_direct.h"
 #include "kernels/cpu/gemm_pack.h"
-#include "kernels/cpu/gemm_plan.h"
+#include "kernels/cpu/gemm_streams.h"
 
 /// x w^T, dy w and dy^T x: the reduced axis runs along the rows of both operands, of the left one, or of none.
 enum class Form : std::uint8_t { kNt, kNn, kTn };
@@ -58,14 +58,9 @@ class Driver {
       words = std::max(words, std::min(words_of<T>(g.k), kBlockWords));
     }
     prepare_left(groups);
-    const int threads = ex_.pool.num_threads();
     const bool packed = !groups.empty() && is_packed(groups.front());
-    const std::vector<Task> tasks =
-        packed && streams_weights(shapes)
-            ? plan_streams(shapes, out_.cols, words_of<T>(groups.front().k) * kPanel * 4, threads, kPanel)
-            : plan_tasks(shapes, out_.cols, words, threads);
-    ex_.pool.parallel_for(static_cast<index_t>(tasks.size()), [&](index_t i, int worker) {
-      const Task& task = tasks[static_cast<std::size_t>(i)];
+    const index_t panel_bytes = packed ? words_of<T>(groups.front().k) * kPanel * 4 : 0;
+    for_tasks(ex_, shapes, out_.cols, words, panel_bytes, kPanel, [&](const Task& task, int worker) {
       run_task(groups[static_cast<std::size_t>(task.group)], task, worker);
     });
   }

@@ -85,39 +85,4 @@ inline std::vector<Task> plan_tasks(std::span<const GroupShape> groups, index_t 
   return tasks;
 }
 
-/// So few rows leave a product waiting for its packed weights: what counts is the order in which memory is read.
-inline constexpr index_t kStreamRows = 8;
-
-/// Whether every group has few rows.
-inline bool streams_weights(std::span<const GroupShape> groups) {
-  return std::all_of(groups.begin(), groups.end(), [](const GroupShape& g) { return g.m <= kStreamRows; });
-}
-
-/// The tasks of a product that waits for its packed weights. The panels of all groups with rows, one after the other,
-/// are cut into a run for each thread, and the runs into chunks that take turns: threads that work at the same speed
-/// each read one long stream, which the hardware fetches ahead (chunks of 32 KiB in turn reach half the bandwidth of
-/// two long streams), and a delayed thread is still relieved of its last chunks.
-inline std::vector<Task> plan_streams(std::span<const GroupShape> groups, index_t n, index_t panel_bytes, int threads,
-                                      index_t unit) {
-  constexpr index_t kChunkBytes = 256 * 1024, kMostChunks = 8;
-  std::vector<index_t> active;
-  for (index_t e = 0; e < static_cast<index_t>(groups.size()); ++e)
-    if (groups[static_cast<std::size_t>(e)].m > 0) active.push_back(e);
-  const index_t panels = divide_up(n, unit), total = panels * static_cast<index_t>(active.size());
-  const index_t chunks = std::clamp<index_t>(total * panel_bytes / threads / kChunkBytes, 1, kMostChunks);
-  std::vector<Task> tasks;
-  for (index_t c = 0; c < chunks; ++c)
-    for (index_t t = 0; t < threads; ++t) {
-      const index_t part = t * chunks + c, parts = threads * chunks, end = total * (part + 1) / parts;
-      for (index_t p = total * part / parts; p < end;) {
-        const index_t e = active[static_cast<std::size_t>(p / panels)], first = p % panels;
-        const index_t count = std::min(panels - first, end - p);
-        tasks.push_back(
-            {e, 0, groups[static_cast<std::size_t>(e)].m, first * unit, std::min(count * unit, n - first * unit)});
-        p += count;
-      }
-    }
-  return tasks;
-}
-
 #endif  // HADAL_KERNELS_CPU_GEMM_PLAN_H_

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -14,7 +15,7 @@
 
 #include "kernels/cpu/int_tile.h"
 
-#include "kernels/cpu/gemm_plan.h"
+#include "kernels/cpu/gemm_streams.h"
 
 #include "kernels/cpu/rows.h"
 
@@ -60,6 +61,16 @@ void pack_int_panel(std::byte* panel, ConstView w, index_t first) {
   }
 }
 
+HADAL_INLINE std::int32_t sum_of_codes(VecI v) {
+#if defined(HADAL_ISA_IS_avx512)
+  return _mm512_reduce_add_epi32(reinterpret_cast<__m512i>(v));
+#else
+  std::int32_t total = 0;
+  for (int i = 0; i < kLanes; ++i) total += v[i];
+  return total;
+#endif
+}
+
 /// One row of activations as codes of 8 bits, zero up to whole groups.
 template <class T>
 void quantize_row(std::int8_t* codes, float* scales, std::int32_t* sums, const T* x, index_t count, index_t group) {
@@ -81,10 +92,13 @@ void quantize_row(std::int8_t* codes, float* scales, std::int32_t* sums, const T
       __builtin_memcpy(codes + i, &narrow, sizeof narrow);  // beyond the end: zeros of the padding
     });
     for (index_t i = (n + kLanes - 1) / kLanes * kLanes; i < group; ++i) codes[i] = 0;
-    *sums = 0;
-    for (int i = 0; i < kLanes; ++i) *sums += total[i];
+    *sums = sum_of_codes(total);
   }
 }
+
+/// Rows of codes that are multiplied by all columns of a task before the next ones: together with the panels of a task
+/// they stay in the second cache.
+constexpr index_t kSlabBytes = 256 * 1024;
 
 template <DType kDType>
 void multiply_int(Exec& ex, View y, ConstView x, const PackedWeights& w, std::span<const index_t> offsets,
@@ -113,29 +127,27 @@ void multiply_int(Exec& ex, View y, ConstView x, const PackedWeights& w, std::sp
 
   std::vector<GroupShape> shapes;
   for (std::size_t e = 0; e + 1 < offsets.size(); ++e) shapes.push_back({offsets[e + 1] - offsets[e], w.cols});
-  const int threads = ex.pool.num_threads();
-  const std::vector<Task> tasks = streams_weights(shapes)
-                                      ? plan_streams(shapes, w.rows, panel_bytes<kDType>(w.cols), threads, kIntPanel)
-                                      : plan_tasks(shapes, w.rows, w.cols / 4, threads, kIntPanel);
   const IntRows all{codes, scales, sums, groups, F::kGroup};
-  ex.pool.parallel_for(std::ssize(tasks), [&](index_t i, int) {
-    const Task& task = tasks[static_cast<std::size_t>(i)];
+  for_tasks(ex, shapes, w.rows, w.cols / 4, panel_bytes<kDType>(w.cols), kIntPanel, [&](const Task& task, int) {
     const std::byte* matrix = w.matrices[static_cast<std::size_t>(task.group)];
     const index_t row0 = offsets[static_cast<std::size_t>(task.group)] + task.row;
     const index_t element = y.dtype == DType::kBF16 ? 2 : 4;
-    for (index_t c = 0; c < task.columns; c += kIntPanel) {
-      const index_t column = task.column + c;
-      const std::byte* panel = matrix + column / kIntPanel * panel_bytes<kDType>(w.cols);
-      Tile t;
-      t.columns = std::min<index_t>(kIntPanel, task.columns - c);
-      t.out_stride = t.before_stride = y.stride;
-      t.bf16_out = y.dtype == DType::kBF16, t.bf16_add = t.bf16_out && write == Write::kAdd;
-      const EvenSplit parts(task.rows, kIntRows, 1);
-      for (index_t part = 0; part < parts.parts; ++part) {
-        const index_t row = row0 + parts.first(part);
-        t.out = y.data + (row * y.stride + column) * element;
-        if (!t.bf16_out && write == Write::kAdd) t.before = static_cast<const float*>(t.out);
-        int_tile_function<kDType>(parts.size(part))(t, all.from(row - first), panel);
+    const EvenSplit slabs(task.rows, kSlabBytes / std::max<index_t>(1, groups * F::kGroup), kIntRows);
+    for (index_t slab = 0; slab < slabs.parts; ++slab) {
+      const EvenSplit parts(slabs.size(slab), kIntRows, 1);
+      for (index_t c = 0; c < task.columns; c += kIntPanel) {
+        const index_t column = task.column + c;
+        const std::byte* panel = matrix + column / kIntPanel * panel_bytes<kDType>(w.cols);
+        Tile t;
+        t.columns = std::min<index_t>(kIntPanel, task.columns - c);
+        t.out_stride = t.before_stride = y.stride;
+        t.bf16_out = y.dtype == DType::kBF16, t.bf16_add = t.bf16_out && write == Write::kAdd;
+        for (index_t part = 0; part < parts.parts; ++part) {
+          const index_t row = row0 + slabs.first(slab) + parts.first(part);
+          t.out = y.data + (row * y.stride + column) * element;
+          if (!t.bf16_out && write == Write::kAdd) t.before = static_cast<const float*>(t.out);
+          int_tile_function<kDType>(parts.size(part))(t, all.from(row - first), panel);
+        }
       }
     }
   });
