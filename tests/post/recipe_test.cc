@@ -179,7 +179,8 @@ TEST_F(RecipeRun, TheProgramItself) {
        "options": {"model": "SOURCE/configs/models/rl-tiny.json", "steps": 1, "seq_length": 32,
                    "batch": {"sequences": 1}, "data": {"inputs": ["{tasks}/text.jsonl"], "vocab_size": 384}}},
       {"name": "zero", "verb": "grpo",
-       "options": {"model": "{base}", "tasks": "{tasks}/train.jsonl", "steps": 1, "prompt": {"style": "plain"}}}]})");
+       "options": {"model": "{base}", "tasks": "{tasks}/train.jsonl", "validation": "{tasks}/test.jsonl", "steps": 1,
+                   "prompt": {"style": "plain"}}}]})");
   std::string text = read_file(file);
   text.replace(text.find("SOURCE"), 6, HADAL_SOURCE_DIR);
   write_file_atomically(file, text);
@@ -188,6 +189,8 @@ TEST_F(RecipeRun, TheProgramItself) {
   ASSERT_TRUE(run_recipe(recipe, options));
   const JsonObject summary = recipe_summary(recipe, out, 7);
   EXPECT_EQ(summary.at("evaluations").at(0).at("figures").at("sort").at("questions"), 4);
+  EXPECT_EQ(summary.at("stages").as_array().back().at("greedy").at("sort").as_array().size(), 2U);
+  EXPECT_NE(summary_text(summary).find("greedy, by zero:   sort 0.0 -> 0.0"), std::string::npos);
   const std::string page = read_file(write_recipe_report(recipe, out, summary));
   EXPECT_NE(page.find("\"curves\":{\"step\":[1]"), std::string::npos);
 }

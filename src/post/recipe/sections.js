@@ -32,6 +32,17 @@ function evaluationCard() {
   return box;
 }
 
+// Greedy answers around each stage of reinforcement learning.
+function gainCard() {
+  const stages = data.stages.filter((s) => s.greedy && Object.keys(s.greedy).length);
+  if (stages.length === 0) return null;
+  const box = card("Greedy answers, before and after reinforcement learning", { wide: true, note: "accuracy on held-out questions" });
+  const names = Object.keys(stages[0].greedy);
+  box.append(el("table", {}, el("tr", {}, ...["stage", ...names].map((name) => el("th", {}, name))), ...stages.map((s) =>
+    row(s.title || s.name, ...names.map((name) => (s.greedy[name] ? s.greedy[name].map(percent).join(" \u2192 ") : "-"))))));
+  return box;
+}
+
 function stageCard() {
   const box = card("Stages", { wide: true });
   box.append(el("table", {}, el("tr", {}, ...["stage", "verb", "what", "time", "CPU time"].map((name) => el("th", {}, name))),
@@ -62,6 +73,8 @@ function answersCard() {
 
 const cards = el("div", { class: "cards" });
 if (evaluations.length) cards.append(evaluationCard());
+const gains = gainCard();
+if (gains) cards.append(gains);
 cards.append(...learningCards());
 if (data.questions.length) cards.append(answersCard());
 cards.append(stageCard());

@@ -48,6 +48,21 @@ struct Figures {
   }
 };
 
+/// Accuracies of greedy answers to held-out questions, by class, before a stage of reinforcement learning and after it:
+/// {"class": [before, after]}; empty when it was not given held-out questions.
+JsonObject greedy_gain(const fs::path& run) {
+  JsonObject gain;
+  const std::vector<JsonObject> lines = read_json_log(run / "eval.jsonl");
+  if (lines.size() < 2) return gain;
+  for (const auto& [key, before] : lines.front()) {
+    constexpr std::string_view kPrefix = "accuracy_";
+    const Json* const after = lines.back().if_contains(key);
+    if (std::string_view(key).starts_with(kPrefix) && after != nullptr)
+      gain[std::string_view(key).substr(kPrefix.size())] = JsonArray{before, *after};
+  }
+  return gain;
+}
+
 double number_or(const JsonObject& object, const std::string& key, double fallback) {
   const Json* const value = object.if_contains(key);
   return value == nullptr ? fallback : json_as<double>(*value, key);
@@ -87,12 +102,10 @@ JsonObject recipe_summary(const Recipe& recipe, const fs::path& out, std::int64_
     const std::optional<StageResult> done = stage_result(out, stage.name);
     if (!done) continue;
     seconds += done->seconds, cpu_seconds += done->cpu_seconds;
-    stages.push_back(JsonObject{{"name", stage.name},
-                                {"verb", stage.verb},
-                                {"title", stage.title},
-                                {"about", stage.about},
-                                {"seconds", done->seconds},
-                                {"cpu_seconds", done->cpu_seconds}});
+    JsonObject told{{"name", stage.name},   {"verb", stage.verb},       {"title", stage.title},
+                    {"about", stage.about}, {"seconds", done->seconds}, {"cpu_seconds", done->cpu_seconds}};
+    if (stage.verb == "grpo") told["greedy"] = greedy_gain(out / stage.name);
+    stages.push_back(std::move(told));
     if (stage.evaluates.empty()) continue;
     const std::string& title = recipe.stage(stage.evaluates).title;
     evaluations.push_back(JsonObject{{"stage", stage.evaluates},
@@ -127,6 +140,15 @@ std::string summary_text(const JsonObject& summary) {
     const JsonObject& all = figures.at("all").as_object();
     text += fmt::format("{:>10.1f}{:>10.1f}{:>8.1f}\n", 100 * number_or(all, "format", 0),
                         100 * number_or(all, "language", 0), number_or(all, "tokens", 0));
+  }
+  for (const Json& stage : summary.at("stages").as_array()) {
+    const Json* const greedy = stage.get_object().if_contains("greedy");
+    if (greedy == nullptr || greedy->as_object().empty()) continue;
+    text += fmt::format("greedy, by {}: ", std::string_view(stage.at("name").get_string()));
+    for (const auto& [name, gain] : greedy->as_object())
+      text += fmt::format("  {} {:.1f} -> {:.1f}", std::string_view(name), 100 * json_as<double>(gain.at(0), "greedy"),
+                          100 * json_as<double>(gain.at(1), "greedy"));
+    text += '\n';
   }
   return text;
 }

@@ -15,9 +15,10 @@ std::pair<double, double> wilson_interval(double hits, double trials);
 /// means of the parts of the reward, tokens, reflective_words, truncated.
 JsonObject answer_figures(const std::filesystem::path& candidates);
 
-/// {"about", "seed", "seconds", "cpu_seconds", "stages": [{"name", "verb", "title", "seconds", "cpu_seconds"}],
-/// "evaluations": [{"stage", "title", "figures": answer_figures}]} of the stages that are done. Written to
-/// OUT/summary.json, too.
+/// {"about", "seed", "seconds", "cpu_seconds", "stages": [{"name", "verb", "title", "seconds", "cpu_seconds", "greedy":
+/// {"class": [before, after]}}], "evaluations": [{"stage", "title", "figures": answer_figures}]} of the stages that are
+/// done; "greedy": accuracy of greedy answers to held-out questions around a stage of reinforcement learning. Written
+/// to OUT/summary.json, too.
 JsonObject recipe_summary(const Recipe& recipe, const std::filesystem::path& out, std::int64_t seed);
 
 /// The evaluations as a table for people.
