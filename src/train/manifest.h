@@ -17,7 +17,7 @@ struct RunManifest {
   int threads = 0;       // in use
   JsonObject model;      // the config.json of the model; may be empty
   JsonObject data;       // {"path": ..., "hash": ..., "tokens": ...}; free, but needs a "hash" when not empty
-  JsonObject tokenizer;  // {"path": ..., "hash": ..., "vocab_size": ...}; the same
+  JsonObject tokenizer;  // {"hash": ..., "vocab_size": ...}; RunFolder fills it in
 };
 
 /// Writes folder/manifest.json for a new run, atomically: the manifest and what the program knows of itself and the

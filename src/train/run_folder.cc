@@ -5,13 +5,25 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "data/corpus/content_hash.h"
 #include "formats/safetensors.h"
 #include "formats/tokenizer_files.h"
+#include "formats/tokenizer_json.h"
 #include "nn/weights.h"
 
 namespace hadal {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+JsonObject tokenizer_identity(const Tokenizer& tokenizer) {
+  ContentHash hash;
+  hash.add(tokenizer_json(tokenizer.files().spec));
+  return {{"hash", "xxh3:" + hash.hex()}, {"vocab_size", tokenizer.vocab_size()}};
+}
+
+}  // namespace
 
 RunFolder::RunFolder(Exec& exec, Trainer& trainer, RunFolderOptions options, const std::function<void()>& start)
     : exec_(exec), trainer_(trainer), options_(std::move(options)) {
@@ -21,6 +33,7 @@ RunFolder::RunFolder(Exec& exec, Trainer& trainer, RunFolderOptions options, con
     if (config.is_moe_layer(layer)) moe_layers_.push_back(layer);
   options_.manifest.threads = exec.pool.num_threads();
   options_.manifest.model = parse_json(model_config_json(config), "config").as_object();
+  if (options_.tokenizer != nullptr) options_.manifest.tokenizer = tokenizer_identity(*options_.tokenizer);
   const fs::path checkpoints = folder / "checkpoints";
   if (options_.resume) resumed_ = latest_checkpoint(checkpoints);
   if (resumed_) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/file.h"
 #include "data/tokenizer/bpe_trainer.h"
 #include "support/run_and_kill.h"
 #include "support/run_outcome.h"
@@ -113,6 +114,20 @@ TEST(Run, ResumeAfterKillContinuesBitForBit) {
     s.run(name, 1, /*resume=*/true);
     EXPECT_TRUE(s.outcome(name) == s.outcome("whole")) << name;
   }
+}
+
+TEST(Run, ResumesOnlyWithItsTokenizer) {
+  Fixture s;
+  s.options.steps = 8;
+  s.run("a", 1);
+  const fs::path manifest = s.dir / "a" / "manifest.json";
+  JsonObject root = read_json_file(manifest).as_object();
+  const std::string hash = json_as<std::string>(root.at("tokenizer").at("hash"), "hash");
+  EXPECT_TRUE(hash.starts_with("xxh3:"));
+  root["tokenizer"].as_object()["hash"] = "xxh3:0";
+  write_file_atomically(manifest, json_pretty(root));
+  EXPECT_NE(error_of([&] { s.run("a", 1, /*resume=*/true); }).find("tokenizer: the run began with hash \"xxh3:0\""),
+            std::string::npos);
 }
 
 TEST(Run, StepsThatStandOutAreLoggedAndUndone) {
