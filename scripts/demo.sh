@@ -42,8 +42,8 @@ for prompt in "To insert a chart" "The following options" "Click"; do
 done
 
 say "4. A small R1: a base model that only guesses learns to reason ($hadal r1, shortened)"
-$hadal r1 --recipe configs/recipes/r1-tiny.json --out "$run-r1" --until eval-r1 --change base.steps=2000 \
-  base.model=configs/models/rl-tiny.json r1-zero.steps=200 dev1.steps=600 dev2.steps=40 dev3.steps=600 r1.steps=40
+$hadal r1 --recipe configs/recipes/r1-tiny.json --out "$run-r1" --until eval-r1 --change base.steps=2500 \
+  base.model=configs/models/rl-tiny.json r1-zero.steps=200 dev1.steps=900 dev2.steps=40 dev3.steps=900 r1.steps=40
 
 say "What it left"
 cat <<TEXT
