@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "data/tasks/response.h"
 #include "data/tasks/text_rewards.h"
+#include "post/answer_figures.h"
 #include "train/metrics.h"
 #include "train/stop_signal.h"
 
@@ -40,47 +41,12 @@ std::int64_t questions_done(const std::vector<JsonObject>& lines, int samples) {
   return done;
 }
 
-struct Tally {
-  std::int64_t answers = 0, correct = 0, questions = 0, solved = 0, tokens = 0, truncated = 0;
-  double reward = 0;
-  JsonObject to_json() const {
-    const auto share = [](std::int64_t part, std::int64_t of) {
-      return static_cast<double>(part) / static_cast<double>(std::max<std::int64_t>(of, 1));
-    };
-    return {{"questions", questions},
-            {"answers", answers},
-            {"accuracy", share(correct, answers)},
-            {"solved", share(solved, questions)},
-            {"reward", reward / static_cast<double>(std::max<std::int64_t>(answers, 1))},
-            {"mean_tokens", share(tokens, answers)},
-            {"truncated", share(truncated, answers)}};
-  }
-};
-
-JsonObject tallies(const std::vector<JsonObject>& lines, int samples) {
-  std::map<std::string, Tally> by_class;
-  Tally all;
-  const auto samples_each = static_cast<std::size_t>(samples);
-  for (std::size_t q = 0; (q + 1) * samples_each <= lines.size(); ++q) {
-    Tally& of_class = by_class[json_as<std::string>(lines[q * samples_each].at("class"), "candidates.jsonl")];
-    std::int64_t right = 0;
-    for (std::size_t i = q * samples_each; i < (q + 1) * samples_each; ++i)
-      for (Tally* t : {&all, &of_class}) {
-        const JsonObject& line = lines[i];
-        const bool correct = line.at("correct").as_bool();
-        t->answers += 1, t->correct += correct ? 1 : 0;
-        right += correct && t == &all ? 1 : 0;
-        t->tokens += json_as<std::int64_t>(line.at("tokens"), "candidates.jsonl");
-        t->truncated += line.at("truncated").as_bool() ? 1 : 0;
-        t->reward += json_as<double>(line.at("reward"), "candidates.jsonl");
-      }
-    for (Tally* t : {&all, &of_class}) t->questions += 1, t->solved += right > 0 ? 1 : 0;
-  }
-  JsonObject classes;
-  for (const auto& [name, tally] : by_class) classes[name] = tally.to_json();
-  JsonObject result = all.to_json();
-  result["classes"] = classes;
-  return result;
+/// Of the questions whose answers are all there.
+JsonObject figures_of(const std::vector<JsonObject>& lines, int samples) {
+  AnswerFigures figures =
+      answer_figures(std::span(lines).first(lines.size() - lines.size() % static_cast<std::size_t>(samples)));
+  figures.all["classes"] = std::move(figures.classes);
+  return std::move(figures.all);
 }
 
 }  // namespace
@@ -157,7 +123,7 @@ JsonObject sample_and_reject(const RejectionOptions& o) {
   }
   progress.finish();
 
-  JsonObject summary = tallies(read_json_log(candidates), o.samples);
+  JsonObject summary = figures_of(read_json_log(candidates), o.samples);
   summary["finished"] = at >= count;
   std::optional<TraceCounts> filtered;
   if (at >= count) {

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "post/answer_figures.h"
 #include "post/recipe/answers.h"
 #include "post/recipe/run_recipe.h"
 #include "post/recipe/summary.h"

@@ -9,9 +9,28 @@
 namespace hadal {
 namespace {
 
-constexpr std::array<std::string_view, 9> kVerbs{"tasks make", "pretrain", "sft",     "dpo",  "reward",
-                                                 "grpo",       "sample",   "distill", "merge"};
-constexpr std::array<std::string_view, 6> kRuns{"pretrain", "sft", "dpo", "reward", "grpo", "distill"};
+struct Verb {
+  std::string_view name;
+  bool resumes, takes_threads;
+};
+constexpr std::array<Verb, 8> kVerbs{{{"tasks make", false, false},
+                                      {"pretrain", true, true},
+                                      {"sft", true, true},
+                                      {"dpo", true, true},
+                                      {"reward", true, true},
+                                      {"grpo", true, true},
+                                      {"sample", false, true},
+                                      {"distill", true, true}}};
+
+/// Throws Error for a verb that recipes do not know.
+const Verb& verb_of(std::string_view name, std::string_view where) {
+  const auto* const found = std::ranges::find(kVerbs, name, &Verb::name);
+  std::vector<std::string_view> known;
+  for (const Verb& verb : kVerbs) known.push_back(verb.name);
+  HADAL_CHECK(found != kVerbs.end(), where, ": verb: got \"", name, "\", want one of ",
+              fmt::format("{}", fmt::join(known, ", ")));
+  return *found;
+}
 
 JsonObject object_or_empty(ObjectReader& reader, const std::string& key) {
   if (!reader.has(key)) return {};
@@ -66,8 +85,7 @@ Stage read_stage(const Json& value, const std::string& where, const JsonObject& 
   HADAL_CHECK(
       !stage.name.empty() && stage.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos,
       where, ": name: got \"", stage.name, "\", want small letters, digits and -");
-  HADAL_CHECK(std::ranges::find(kVerbs, stage.verb) != kVerbs.end(), where, ": verb: got \"", stage.verb,
-              "\", want one of ", fmt::format("{}", fmt::join(kVerbs, ", ")));
+  verb_of(stage.verb, where);
   const Json* const own = defaults.if_contains(stage.verb);
   stage.options = merged(own != nullptr ? own->as_object() : JsonObject{}, object_or_empty(reader, "options"));
   if (reader.has("evaluate")) reader.value("evaluate");
@@ -111,7 +129,7 @@ JsonObject merged(JsonObject base, const JsonObject& over) {
 }
 
 bool Stage::resumes() const {
-  return std::ranges::find(kRuns, verb) != kRuns.end();
+  return verb_of(verb, name).resumes;
 }
 
 JsonObject Stage::resolved(const std::filesystem::path& out, std::int64_t seed, int threads,
@@ -124,9 +142,9 @@ JsonObject Stage::resolved(const std::filesystem::path& out, std::int64_t seed, 
   });
   JsonObject resolved = all.get_object();
   resolved["out"] = (out / name).string();
-  if (!resolved.contains("seed") && verb != "merge") resolved["seed"] = seed;
+  if (!resolved.contains("seed")) resolved["seed"] = seed;
   resolved["json"] = true;
-  if (threads > 0 && verb != "tasks make") resolved["threads"] = threads;
+  if (threads > 0 && verb_of(verb, name).takes_threads) resolved["threads"] = threads;
   return resolved;
 }
 

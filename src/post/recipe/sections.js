@@ -27,7 +27,7 @@ function evaluationCard() {
   box.append(el("table", {}, el("tr", {}, ...head.map((name) => el("th", {}, name))), ...evaluations.map((e) => {
     const all = e.figures.all;
     return row(e.title, ...classes.map((name) => shareCell(e.figures[name])), all.format === undefined ? "-" : percent(all.format),
-      all.language === undefined ? "-" : percent(all.language), all.tokens.toFixed(1), all.reflective_words.toFixed(2));
+      all.language === undefined ? "-" : percent(all.language), all.mean_tokens.toFixed(1), all.reflective_words.toFixed(2));
   })));
   return box;
 }

@@ -2,51 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
-#include <map>
-
 #include "base/file.h"
+#include "post/answer_figures.h"
 #include "post/recipe/run_recipe.h"
-#include "post/rl_metrics.h"
 #include "train/metrics.h"
 
 namespace hadal {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Figures {
-  double answers = 0, correct = 0, tokens = 0, truncated = 0, reflective = 0;
-  std::int64_t questions = 0;
-  std::map<std::string, double> parts;
-
-  void add(const JsonObject& line, bool new_question) {
-    const auto number = [&](const char* key) { return json_as<double>(line.at(key), key); };
-    answers += 1, questions += new_question ? 1 : 0;
-    correct += line.at("correct").as_bool() ? 1 : 0, truncated += line.at("truncated").as_bool() ? 1 : 0;
-    tokens += number("tokens");
-    for (const auto& [name, value] : line.at("parts").as_object()) parts[name] += json_as<double>(value, "parts");
-    const JsonObject& said = line.at("messages").as_array().back().as_object();
-    if (const Json* const reasoning = said.if_contains("reasoning_content"))
-      reflective += static_cast<double>(count_reflective_words(json_as<std::string>(*reasoning, "reasoning_content")));
-  }
-  JsonObject to_json() const {
-    const double share = correct / answers;
-    const auto [low, high] = wilson_interval(share * static_cast<double>(questions), static_cast<double>(questions));
-    JsonObject json{{"questions", questions},
-                    {"answers", static_cast<std::int64_t>(answers)},
-                    {"accuracy", share},
-                    {"low", low},
-                    {"high", high},
-                    {"tokens", tokens / answers},
-                    {"reflective_words", reflective / answers},
-                    {"truncated", truncated / answers}};
-    for (const auto& [name, sum] : parts)
-      if (name != "accuracy") json[name] = sum / answers;
-    return json;
-  }
-};
 
 /// Accuracies of greedy answers to held-out questions, by class, before a stage of reinforcement learning and after it:
 /// {"class": [before, after]}; empty when it was not given held-out questions.
@@ -63,37 +27,21 @@ JsonObject greedy_gain(const fs::path& run) {
   return gain;
 }
 
+/// Classes of tasks, and "all".
+JsonObject evaluation_figures(const fs::path& candidates) {
+  const std::vector<JsonObject> lines = read_json_log(candidates);
+  HADAL_CHECK(!lines.empty(), candidates.string(), ": no answers");
+  AnswerFigures figures = answer_figures(lines);
+  figures.classes["all"] = std::move(figures.all);
+  return std::move(figures.classes);
+}
+
 double number_or(const JsonObject& object, const std::string& key, double fallback) {
   const Json* const value = object.if_contains(key);
   return value == nullptr ? fallback : json_as<double>(*value, key);
 }
 
 }  // namespace
-
-std::pair<double, double> wilson_interval(double hits, double trials) {
-  if (trials <= 0) return {0, 1};
-  const double z = 1.959964, share = hits / trials, z2 = z * z / trials;
-  const double middle = (share + z2 / 2) / (1 + z2),
-               reach = z / (1 + z2) * std::sqrt(share * (1 - share) / trials + z2 / (4 * trials));
-  return {std::max(0.0, middle - reach), std::min(1.0, middle + reach)};
-}
-
-JsonObject answer_figures(const fs::path& candidates) {
-  std::map<std::string, Figures> by_class;
-  Figures all;
-  std::string last;
-  for (const JsonObject& line : read_json_log(candidates)) {
-    const std::string id = json_as<std::string>(line.at("id"), "id");
-    by_class[json_as<std::string>(line.at("class"), "class")].add(line, id != last);
-    all.add(line, id != last);
-    last = id;
-  }
-  HADAL_CHECK(all.answers > 0, candidates.string(), ": no answers");
-  JsonObject figures;
-  for (const auto& [name, of_class] : by_class) figures[name] = of_class.to_json();
-  figures["all"] = all.to_json();
-  return figures;
-}
 
 JsonObject recipe_summary(const Recipe& recipe, const fs::path& out, std::int64_t seed) {
   JsonArray stages, evaluations;
@@ -110,7 +58,7 @@ JsonObject recipe_summary(const Recipe& recipe, const fs::path& out, std::int64_
     const std::string& title = recipe.stage(stage.evaluates).title;
     evaluations.push_back(JsonObject{{"stage", stage.evaluates},
                                      {"title", title.empty() ? stage.evaluates : title},
-                                     {"figures", answer_figures(out / stage.name / "candidates.jsonl")}});
+                                     {"figures", evaluation_figures(out / stage.name / "candidates.jsonl")}});
   }
   JsonObject summary{{"about", recipe.about},      {"seed", seed},     {"seconds", seconds},
                      {"cpu_seconds", cpu_seconds}, {"stages", stages}, {"evaluations", evaluations}};
@@ -139,7 +87,7 @@ std::string summary_text(const JsonObject& summary) {
     }
     const JsonObject& all = figures.at("all").as_object();
     text += fmt::format("{:>10.1f}{:>10.1f}{:>8.1f}\n", 100 * number_or(all, "format", 0),
-                        100 * number_or(all, "language", 0), number_or(all, "tokens", 0));
+                        100 * number_or(all, "language", 0), number_or(all, "mean_tokens", 0));
   }
   for (const Json& stage : summary.at("stages").as_array()) {
     const Json* const greedy = stage.get_object().if_contains("greedy");

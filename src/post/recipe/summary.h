@@ -7,18 +7,10 @@
 
 namespace hadal {
 
-/// The 95% interval of a share that was seen `hits` times in `trials` (Wilson); {0, 1} without trials.
-std::pair<double, double> wilson_interval(double hits, double trials);
-
-/// Figures of the answers in the candidates.jsonl of `sample`, by class and for "all": questions, answers, accuracy
-/// with its interval "low" to "high" (as many trials as questions: answers to one question are no independent ones),
-/// means of the parts of the reward, tokens, reflective_words, truncated.
-JsonObject answer_figures(const std::filesystem::path& candidates);
-
 /// {"about", "seed", "seconds", "cpu_seconds", "stages": [{"name", "verb", "title", "seconds", "cpu_seconds", "greedy":
-/// {"class": [before, after]}}], "evaluations": [{"stage", "title", "figures": answer_figures}]} of the stages that are
-/// done; "greedy": accuracy of greedy answers to held-out questions around a stage of reinforcement learning. Written
-/// to OUT/summary.json, too.
+/// {"class": [before, after]}}], "evaluations": [{"stage", "title", "figures": {class or "all": as in
+/// post/answer_figures.h}}]} of the stages that are done; "greedy": accuracy of greedy answers to held-out questions
+/// around a stage of reinforcement learning. Written to OUT/summary.json, too.
 JsonObject recipe_summary(const Recipe& recipe, const std::filesystem::path& out, std::int64_t seed);
 
 /// The evaluations as a table for people.
