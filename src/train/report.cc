@@ -255,6 +255,10 @@ JsonObject report_data(const std::filesystem::path& folder) {
           {"manifest", std::move(manifest)}};
 }
 
+JsonObject metric_columns(const std::filesystem::path& folder) {
+  return columns_of(lines_of(folder, "metrics.jsonl"));
+}
+
 std::string report_page(const JsonObject& data, std::string_view script) {
   // "<" could end the script element that holds the data.
   std::string json = json_line(data);

@@ -21,6 +21,9 @@ namespace hadal {
 /// beyond its last line.
 JsonObject report_data(const std::filesystem::path& run_folder);
 
+/// The numbers of metrics.jsonl as columns, {"step": [...], "loss": [...], ...}, thinned in the same way.
+JsonObject metric_columns(const std::filesystem::path& run_folder);
+
 /// A page with `data` inside, which has a "name", drawn by a script that may use what report/report.js defines: `data`,
 /// `root`, el, card, lineChart, ...
 std::string report_page(const JsonObject& data, std::string_view script);
