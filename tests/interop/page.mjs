@@ -9,7 +9,7 @@ import { join } from "node:path";
 const [url, chromium] = process.argv.slice(2);
 const profile = mkdtempSync(join(tmpdir(), "hadal-page-"));
 const browser = spawn(chromium, ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-port=0",
-  `--user-data-dir=${profile}`, "about:blank"], { stdio: ["ignore", "ignore", "pipe"] });
+  `--user-data-dir=${profile}`, "about:blank"], { stdio: ["ignore", "ignore", "pipe"], detached: true });
 
 /// Where the browser listens; it says so on stderr.
 const debuggerUrl = await new Promise((resolve, reject) => {
@@ -81,7 +81,22 @@ try {
 } finally {
   socket.close();
   browser.removeAllListeners("exit");
-  browser.kill();
-  await new Promise((resolve) => browser.once("exit", resolve));
-  rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  const ended = new Promise((resolve) => browser.once("exit", resolve));
+  // The browser's helpers outlive it by a moment and still write to the profile: the whole process group goes.
+  process.kill(-browser.pid, "SIGKILL");
+  await ended;
+  await removeFolder(profile);
+}
+
+/// Tries again while files still appear (rmSync's own retries do not cover a folder inside). What stays behind in the
+/// temporary folder says nothing about the page, so it is only told.
+async function removeFolder(path) {
+  for (let i = 0; i < 50; ++i) {
+    try {
+      return rmSync(path, { recursive: true, force: true });
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+  console.log("page: could not remove " + path);
 }
