@@ -12,16 +12,17 @@ bool contains(std::span<const int> ids, int id) {
 
 }  // namespace
 
-/// Draws the next token from the first row, and from the rows of the proposal for as long as it guessed right; how many
-/// it did. What is drawn depends on logits and position alone, so this is what one token a step would have given.
-index_t Engine::Impl::draw_proposed(Job& job, Answer& a, ConstView logits_TV) {
+/// Takes the next token, drawn from the first row, and draws from the rows of the proposal for as long as it guessed
+/// right; how many it did. What is drawn depends on logits and position alone, so this is what one token a step would
+/// have given.
+index_t Engine::Impl::take_proposed(Job& job, Answer& a, Drawn first, ConstView logits_TV) {
   index_t right = 0;
   const index_t proposed = std::ssize(a.proposal);
   a.drafted += proposed;  // at once: the event that ends the answer tells them
-  while (true) {
-    draw(job, a, logits_TV.slice_rows(right, 1).flat<float>());
-    if (a.over || right == proposed || a.tokens.back() != a.proposal[static_cast<std::size_t>(right)]) break;
+  take(job, a, std::move(first));
+  while (!a.over && right < proposed && a.tokens.back() == a.proposal[static_cast<std::size_t>(right)]) {
     ++right, ++a.accepted, ++a.length;
+    take(job, a, draw(job, a, logits_TV.slice_rows(right, 1).flat<float>()));
   }
   if (a.draft)
     a.draft->judge(static_cast<int>(proposed), static_cast<int>(right));
@@ -30,18 +31,27 @@ index_t Engine::Impl::draw_proposed(Job& job, Answer& a, ConstView logits_TV) {
   return right;
 }
 
-void Engine::Impl::draw(Job& job, Answer& a, std::span<const float> logits_V) {
+/// Changes nothing but the answer's sampler and forced tokens: many answers may draw at once.
+Engine::Impl::Drawn Engine::Impl::draw(const Job& job, Answer& a, std::span<const float> logits_V) const {
+  Drawn drawn;
+  if (job.request.stop.max_tokens == 0) return drawn;
+  try {
+    drawn.choice = choose(job, a, logits_V);
+  } catch (const Error& error) {
+    drawn.error = error.what();
+  }
+  return drawn;
+}
+
+/// The drawn token becomes part of the answer, or ends it.
+void Engine::Impl::take(Job& job, Answer& a, Drawn drawn) {
   const Request& r = job.request;
   TokenEvent event;
-  event.request = job.id, event.choice = a.choice;
+  event.request = job.id, event.choice = a.choice, event.error = std::move(drawn.error);
+  if (!event.error.empty()) return end(job, a, FinishReason::kError, std::move(event));
   if (r.stop.max_tokens == 0) return end(job, a, FinishReason::kLength, std::move(event));
-  try {
-    Sampler::Choice choice = choose(job, a, logits_V);
-    event.token = choice.id, event.logprob = {choice.id, choice.logprob}, event.top = std::move(choice.top);
-  } catch (const Error& error) {
-    event.error = error.what();
-    return end(job, a, FinishReason::kError, std::move(event));
-  }
+  event.token = drawn.choice.id, event.logprob = {drawn.choice.id, drawn.choice.logprob};
+  event.top = std::move(drawn.choice.top);
   a.sampler->accept(event.token);
   a.tokens.push_back(event.token);
   if (a.draft) a.draft->add(event.token);
@@ -62,7 +72,7 @@ void Engine::Impl::draw(Job& job, Answer& a, std::span<const float> logits_V) {
   if (r.sink) r.sink(event);
 }
 
-Sampler::Choice Engine::Impl::choose(const Job& job, Answer& a, std::span<const float> logits_V) {
+Sampler::Choice Engine::Impl::choose(const Job& job, Answer& a, std::span<const float> logits_V) const {
   const Request& r = job.request;
   if (!a.forced.empty()) {
     const int id = a.forced.front();

@@ -24,6 +24,10 @@ struct Engine::Impl {
     index_t first_row, length;
     bool draws;  // it reaches the end of what is known: its last rows predict what is not
   };
+  struct Drawn {
+    Sampler::Choice choice;
+    std::string error;  // no token can be drawn
+  };
   struct Batch {
     std::vector<int> ids;
     std::vector<SequenceSlice> slices;
@@ -55,9 +59,10 @@ struct Engine::Impl {
   void read_prompt(const Part& part, ConstView hidden_TD);
   void fork_answers(Job& job);
   // Tokens: engine_answer.cc.
-  index_t draw_proposed(Job& job, Answer& answer, ConstView logits_TV);
-  void draw(Job& job, Answer& answer, std::span<const float> logits_V);
-  Sampler::Choice choose(const Job& job, Answer& answer, std::span<const float> logits_V);
+  Drawn draw(const Job& job, Answer& answer, std::span<const float> logits_V) const;
+  Sampler::Choice choose(const Job& job, Answer& answer, std::span<const float> logits_V) const;
+  index_t take_proposed(Job& job, Answer& answer, Drawn first, ConstView logits_TV);
+  void take(Job& job, Answer& answer, Drawn drawn);
   FinishReason watch(Answer& answer, const TokenEvent& event);
   void end_thinking(Answer& answer);
   void end(Job& job, Answer& answer, FinishReason reason, TokenEvent event);

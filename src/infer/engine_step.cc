@@ -63,22 +63,31 @@ void Engine::Impl::run_batch() {
     if (!p.draws) return 0;
     return p.answer != nullptr ? 1 + std::ssize(p.answer->proposal) : 1;
   };
-  index_t num_wanted = 0;
-  for (const Part& p : batch.parts) num_wanted += rows_wanted(p);
+  std::vector<index_t> first_row = {0};
+  for (const Part& p : batch.parts) first_row.push_back(first_row.back() + rows_wanted(p));
+  const index_t num_parts = std::ssize(batch.parts), num_wanted = first_row.back();
   const View wanted = ctx.temp(num_wanted, hidden_size), logits = ctx.temp_wide(num_wanted, model.config().vocab_size);
-  index_t row = 0;
-  for (const Part& p : batch.parts) {
-    const index_t count = rows_wanted(p);
-    copy_rows(wanted.slice_rows(row, count), hidden.slice_rows(p.first_row + p.length - count, count));
-    row += count;
+  const auto part = [&](index_t i) -> const Part& { return batch.parts[static_cast<std::size_t>(i)]; };
+  const auto rows_of = [&](View v, index_t i) {
+    const auto at = static_cast<std::size_t>(i);
+    return v.slice_rows(first_row[at], first_row[at + 1] - first_row[at]);
+  };
+  for (index_t i = 0; i < num_parts; ++i) {
+    const View to = rows_of(wanted, i);
+    copy_rows(to, hidden.slice_rows(part(i).first_row + part(i).length - to.rows, to.rows));
   }
   if (num_wanted > 0) model.logits(ctx, logits, wanted);
+  std::vector<Drawn> drawn(batch.parts.size());
+  ctx.exec.pool.parallel_for(num_parts, [&](index_t i, int) {
+    const Part& p = part(i);
+    if (p.answer != nullptr && p.draws)
+      drawn[static_cast<std::size_t>(i)] = draw(*p.job, *p.answer, rows_of(logits, i).slice_rows(0, 1).flat<float>());
+  });
 
-  row = 0;
   index_t prompt_tokens = 0, answers = 0;
-  for (const Part& p : batch.parts) {
-    const ConstView states = hidden.slice_rows(p.first_row, p.length), rows = logits.slice_rows(row, rows_wanted(p));
-    row += rows.rows;
+  for (index_t i = 0; i < num_parts; ++i) {
+    const Part& p = part(i);
+    const ConstView states = hidden.slice_rows(p.first_row, p.length), rows = rows_of(logits, i);
     if (p.answer == nullptr) {
       prompt_tokens += p.length;
       read_prompt(p, states);
@@ -86,7 +95,7 @@ void Engine::Impl::run_batch() {
       fork_answers(*p.job);
       for (Answer& a : p.job->answers) {
         if (with_mtp && !a.over) a.unread.append(states.slice_rows(p.length - 1, 1));
-        if (!a.over && a.tokens.empty()) draw(*p.job, a, rows.flat<float>());
+        if (!a.over && a.tokens.empty()) take(*p.job, a, draw(*p.job, a, rows.flat<float>()));
       }
       continue;
     }
@@ -94,7 +103,8 @@ void Engine::Impl::run_batch() {
     Answer& a = *p.answer;
     const index_t known = p.length - std::ssize(a.proposal);
     a.length += known;
-    const index_t right = p.draws ? draw_proposed(*p.job, a, rows) : 0;
+    const index_t right =
+        p.draws ? take_proposed(*p.job, a, std::move(drawn[static_cast<std::size_t>(i)]), rows) : 0;
     if (with_mtp) a.unread.append(states.slice_rows(0, known + right));
   }
 

@@ -40,13 +40,15 @@ HADAL_INLINE Doubles exp_lanes(Doubles x) {
   return x > lowest ? (low + (middle * r4 + high * r8)) * power : zero;
 }
 
+HADAL_INLINE Doubles lane_weights(const float* logits, double max, double inverse_temperature) {
+  Floats lanes;
+  __builtin_memcpy(&lanes, logits, sizeof lanes);
+  return exp_lanes((__builtin_convertvector(lanes, Doubles) - max) * inverse_temperature);
+}
+
 HADAL_INLINE double block_weight(const float* block, double max, double inverse_temperature) {
   Doubles lanes{};
-  for (std::size_t i = 0; i < kBlock; i += kLanes) {
-    Floats logits;
-    __builtin_memcpy(&logits, block + i, sizeof logits);
-    lanes += exp_lanes((__builtin_convertvector(logits, Doubles) - max) * inverse_temperature);
-  }
+  for (std::size_t i = 0; i < kBlock; i += kLanes) lanes += lane_weights(block + i, max, inverse_temperature);
   return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
 }
 
@@ -97,6 +99,14 @@ std::span<const float> block_at(std::span<const float> logits, std::size_t block
   return logits.subspan(begin, std::min(kBlock, logits.size() - begin));
 }
 
+/// The last block ends with ids of no weight.
+std::array<float, kBlock> padded_block(std::span<const float> logits, std::size_t block) {
+  std::array<float, kBlock> padded;
+  padded.fill(kNone);
+  std::ranges::copy(block_at(logits, block), padded.begin());
+  return padded;
+}
+
 }  // namespace
 
 double exp_of_negative(double x) {
@@ -131,10 +141,7 @@ double LogitRow::weigh(double inverse_temperature) {
   const std::size_t whole = logits_.size() / kBlock;
   weigh_whole(std::span(block_sum_).first(whole), logits_.data(), max, inverse_temperature);
   if (whole < block_sum_.size()) {
-    std::array<float, kBlock> padded;
-    padded.fill(kNone);
-    std::ranges::copy(block_at(logits_, whole), padded.begin());
-    block_sum_[whole] = block_weight(padded.data(), max, inverse_temperature);
+    block_sum_[whole] = block_weight(padded_block(logits_, whole).data(), max, inverse_temperature);
   }
   sum_ = 0;
   for (const double sum : block_sum_) sum_ += sum;
@@ -149,15 +156,15 @@ int LogitRow::draw(double u) const {
   std::size_t last = block_sum_.size() - 1;
   while (last > 0 && block_sum_[last] == 0) --last;
   while (block < last && before + block_sum_[block] <= wanted) before += block_sum_[block++];
-  const std::span<const float> logits = block_at(logits_, block);
+  const std::array<float, kBlock> logits = padded_block(logits_, block);
   int chosen = argmax();
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    const double weight =
-        exp_of_negative((static_cast<double>(logits[i]) - static_cast<double>(max_)) * inverse_temperature_);
-    if (weight == 0) continue;
-    chosen = static_cast<int>(block * kBlock + i);
-    before += weight;
-    if (before > wanted) break;
+  for (std::size_t i = 0; i < kBlock && before <= wanted; i += kLanes) {
+    const Doubles weights = lane_weights(logits.data() + i, static_cast<double>(max_), inverse_temperature_);
+    for (std::size_t j = 0; j < kLanes && before <= wanted; ++j) {
+      if (weights[j] == 0) continue;
+      chosen = static_cast<int>(block * kBlock + i + j);
+      before += weights[j];
+    }
   }
   return chosen;
 }

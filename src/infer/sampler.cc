@@ -57,15 +57,18 @@ void Sampler::ban(std::span<const int> ids) {
 
 void Sampler::accept(int id) {
   HADAL_CHECK(id >= 0 && id < vocab_size_, "token ", id, " is outside the vocabulary of ", vocab_size_);
-  ++generated_[id];
+  if (counts()) ++generated_[id];
   if (is_seen_.empty() || is_seen_[static_cast<std::size_t>(id)]) return;
   is_seen_[static_cast<std::size_t>(id)] = true;
   seen_.push_back(id);
 }
 
+bool Sampler::counts() const {
+  return params_.frequency_penalty != 0 || params_.presence_penalty != 0;
+}
+
 bool Sampler::adjusts() const {
-  const bool counts = params_.frequency_penalty != 0 || params_.presence_penalty != 0;
-  return !params_.logit_bias.empty() || !seen_.empty() || !banned_.empty() || (counts && !generated_.empty());
+  return !params_.logit_bias.empty() || !seen_.empty() || !banned_.empty() || !generated_.empty();
 }
 
 void Sampler::adjust(std::span<const float> logits_V) {
@@ -82,7 +85,6 @@ void Sampler::penalise() {
     const auto x = static_cast<double>(logit);
     logit = static_cast<float>(x > 0 ? x / params_.repetition_penalty : x * params_.repetition_penalty);
   }
-  if (params_.frequency_penalty == 0 && params_.presence_penalty == 0) return;
   for (const auto& [id, count] : generated_) {
     float& logit = adjusted_V_[static_cast<std::size_t>(id)];
     logit =

@@ -42,6 +42,7 @@ class Sampler {
   void accept(int id);
 
  private:
+  bool counts() const;
   bool adjusts() const;
   void adjust(std::span<const float> logits_V);
   void penalise();
@@ -52,7 +53,7 @@ class Sampler {
   double inverse_temperature_ = 1;
   std::vector<int> seen_;                   // distinct ids of prompt and answer, with a repetition penalty
   std::vector<bool> is_seen_;               // by id, with a repetition penalty
-  std::unordered_map<int, int> generated_;  // how often the answer holds an id
+  std::unordered_map<int, int> generated_;  // how often the answer holds an id, with a penalty on that
   std::vector<int> banned_;
   std::vector<float> adjusted_V_;
   LogitRow row_;

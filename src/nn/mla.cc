@@ -99,13 +99,19 @@ void Mla::attend_absorbed(Context& ctx, View out, ConstView q, ConstView latent_
   std::vector<index_t> offsets;
   for (index_t h = 0; h <= heads_; ++h) offsets.push_back(h * rows);
   const auto rows_of = [&](View v, index_t h) { return v.slice_rows(h * rows, rows); };
-  for (index_t h = 0; h < heads_; ++h) copy_rows(rows_of(q_nope, h), q.slice_cols(h * (nope_ + rope_), nope_));
+  const auto for_heads = [&](auto&& copy) {
+    if (rows == 1)  // not worth waking anybody
+      for (index_t h = 0; h < heads_; ++h) copy(h);
+    else
+      ctx.exec.pool.parallel_for(heads_, [&](index_t h, int) { copy(h); });
+  };
+  for_heads([&](index_t h) { copy_rows(rows_of(q_nope, h), q.slice_cols(h * (nope_ + rope_), nope_)); });
   multiply_by_head(ctx, by_head, q_nope, offsets, /*values=*/false);
-  for (index_t h = 0; h < heads_; ++h) {
+  for_heads([&](index_t h) {
     const View to = q_latent.slice_cols(h * (rank_ + rope_), rank_ + rope_);
     copy_rows(to.slice_cols(0, rank_), rows_of(by_head, h));
     copy_rows(to.slice_cols(rank_, rope_), q.slice_cols(h * (nope_ + rope_) + nope_, rope_));
-  }
+  });
   const ConstHeads latent = heads_of(latent_SC, 1);
   kernels::attention_forward(ctx.exec, heads_of(z, heads_), {},
                              {.q = heads_of(ConstView(q_latent), heads_),
@@ -114,9 +120,9 @@ void Mla::attend_absorbed(Context& ctx, View out, ConstView q, ConstView latent_
                               .v = latent,
                               .segments = segments,
                               .scale = scale_});
-  for (index_t h = 0; h < heads_; ++h) copy_rows(rows_of(by_head, h), z.slice_cols(h * rank_, rank_));
+  for_heads([&](index_t h) { copy_rows(rows_of(by_head, h), z.slice_cols(h * rank_, rank_)); });
   multiply_by_head(ctx, values, by_head, offsets, /*values=*/true);
-  for (index_t h = 0; h < heads_; ++h) copy_rows(out.slice_cols(h * value_, value_), rows_of(values, h));
+  for_heads([&](index_t h) { copy_rows(out.slice_cols(h * value_, value_), rows_of(values, h)); });
 }
 
 /// y = x W_uk of each head, or x W_uv^T.

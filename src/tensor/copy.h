@@ -10,7 +10,8 @@ inline void copy_rows(View to, ConstView from) {
   HADAL_CHECK(to.dtype == from.dtype && to.rows == from.rows && to.cols == from.cols, "copy_rows: [", from.rows, ", ",
               from.cols, "] ", dtype_name(from.dtype), " to [", to.rows, ", ", to.cols, "] ", dtype_name(to.dtype));
   const auto bytes = static_cast<std::size_t>(bytes_of(to.dtype, to.cols));
-  for (index_t r = 0; r < to.rows; ++r) std::memcpy(to.slice_rows(r, 1).data, from.slice_rows(r, 1).data, bytes);
+  const index_t to_stride = bytes_of(to.dtype, to.stride), from_stride = bytes_of(from.dtype, from.stride);
+  for (index_t r = 0; r < to.rows; ++r) std::memcpy(to.data + r * to_stride, from.data + r * from_stride, bytes);
 }
 
 }  // namespace hadal

@@ -11,15 +11,14 @@ namespace {
 
 struct Info {
   DType dtype;
-  int bits;
   std::string_view name;
 };
 constexpr std::array kInfo = {
-    Info{DType::kF64, 64, "f64"},   Info{DType::kF32, 32, "f32"},    Info{DType::kF16, 16, "f16"},
-    Info{DType::kBF16, 16, "bf16"}, Info{DType::kE4M3, 8, "e4m3"},   Info{DType::kE5M2, 8, "e5m2"},
-    Info{DType::kE5M6, 12, "e5m6"}, Info{DType::kUE8M0, 8, "ue8m0"}, Info{DType::kI64, 64, "i64"},
-    Info{DType::kI32, 32, "i32"},   Info{DType::kI16, 16, "i16"},    Info{DType::kI8, 8, "i8"},
-    Info{DType::kU8, 8, "u8"},      Info{DType::kI4, 4, "i4"},
+    Info{DType::kF64, "f64"},   Info{DType::kF32, "f32"},    Info{DType::kF16, "f16"},
+    Info{DType::kBF16, "bf16"}, Info{DType::kE4M3, "e4m3"},   Info{DType::kE5M2, "e5m2"},
+    Info{DType::kE5M6, "e5m6"}, Info{DType::kUE8M0, "ue8m0"}, Info{DType::kI64, "i64"},
+    Info{DType::kI32, "i32"},   Info{DType::kI16, "i16"},    Info{DType::kI8, "i8"},
+    Info{DType::kU8, "u8"},      Info{DType::kI4, "i4"},
 };
 
 const Info& info(DType dtype) {
@@ -71,9 +70,6 @@ std::uint32_t encode(float v, int exponent_bits, int mantissa_bits, bool ieee, b
 
 }  // namespace
 
-int bits_of(DType dtype) {
-  return info(dtype).bits;
-}
 std::string_view dtype_name(DType dtype) {
   return info(dtype).name;
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/error.h"
 #include "base/parallel.h"
 
 namespace hadal {
@@ -27,7 +28,31 @@ enum class DType : std::uint8_t {
 };
 
 /// Bits of one element. kE5M6 packs two values into three bytes, kI4 two into one.
-int bits_of(DType dtype);
+constexpr int bits_of(DType dtype) {
+  switch (dtype) {
+    case DType::kF64:
+    case DType::kI64:
+      return 64;
+    case DType::kF32:
+    case DType::kI32:
+      return 32;
+    case DType::kF16:
+    case DType::kBF16:
+    case DType::kI16:
+      return 16;
+    case DType::kE5M6:
+      return 12;
+    case DType::kE4M3:
+    case DType::kE5M2:
+    case DType::kUE8M0:
+    case DType::kI8:
+    case DType::kU8:
+      return 8;
+    case DType::kI4:
+      return 4;
+  }
+  fail("dtype: invalid value ", static_cast<int>(dtype));
+}
 /// "f32", "bf16", "e4m3" ...
 std::string_view dtype_name(DType dtype);
 /// Throws Error on an unknown name.

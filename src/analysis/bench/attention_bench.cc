@@ -113,6 +113,8 @@ int bench_attention(Args args) {
            {"decode-mha", kHalf, 1, 4096, 1, 8, 8, 128, 0, 128},
            {"decode-gqa", kHalf, 1, 4096, 1, 32, 8, 128, 0, 128},
            {"decode-mla", kHalf, 1, 4096, 1, 16, 1, 576, 64, 512},
+           {"rollouts", DType::kF32, 128, 64, 1, 4, 1, 80, 16, 64},
+           {"rollouts", kHalf, 128, 64, 1, 4, 1, 80, 16, 64},
        })
     attention_rows(ex, o, s);
   return 0;

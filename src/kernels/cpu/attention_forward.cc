@@ -267,14 +267,17 @@ bool run_alone(Exec& ex, Heads out, View lse_HT, const AttentionInputs& in, cons
 template <class W>
 void run_forward(Exec& ex, Heads out, View lse_HT, const AttentionInputs& in) {
   const std::vector<ForwardTask> tasks = forward_tasks(in);
+  const auto narrow_queries = [&](const ForwardTask& t) {
+    return NarrowQueries<W>{in, in.segments[static_cast<std::size_t>(t.segment)], t.key_head, t.begin, t.end - t.begin};
+  };
   if (tasks.size() == 1 && tasks[0].narrow && run_alone<W>(ex, out, lse_HT, in, tasks[0])) return;
   ex.pool.parallel_for(static_cast<index_t>(tasks.size()), [&](index_t task, int worker) {
     const ForwardTask& t = tasks[static_cast<std::size_t>(task)];
-    if (t.narrow)
-      NarrowQueries<W>{in, in.segments[static_cast<std::size_t>(t.segment)], t.key_head, t.begin, t.end - t.begin}.run(
-          ex, worker, out, lse_HT);
-    else
-      run_task<W>(ex, worker, out, lse_HT, in, t);
+    if (!t.narrow) return run_task<W>(ex, worker, out, lse_HT, in, t);
+    // The task that this worker is likely to take next: many short sequences are bound by the way to their keys.
+    if (const auto next = static_cast<std::size_t>(task + ex.pool.num_threads()); next < tasks.size())
+      narrow_queries(tasks[next]).prefetch();
+    narrow_queries(t).run(ex, worker, out, lse_HT);
   });
 }
 

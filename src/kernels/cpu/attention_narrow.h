@@ -17,34 +17,38 @@ static_assert(kKeyBlock % (kNarrowVecs * kLanes) == 0);
 struct NarrowTask {
   float *wide_k = nullptr, *wide_v = nullptr;  // of KeyBlocks
   float* q = nullptr;                          // [queries][words of dk]
-  float* k = nullptr;                          // [keys][words of dk]
+  float* k = nullptr;                          // [keys][words of dk]: rows that cannot be transposed where they lie
   float* k_by_key = nullptr;                   // [words of dk][keys]
-  float* v = nullptr;                          // [words of keys][dv]
+  float* packed_v = nullptr;                   // [words of keys][dv]
   float* p = nullptr;                          // [queries][keys]
   float* weights = nullptr;                    // [queries][words of keys]; p itself when words are f32
   float* out = nullptr;                        // [queries][dv], not divided by sum
-  index_t k_stride = 0, v_stride = 0, dk_words = 0;
+  const float* v = nullptr;                    // the values of the block: packed_v, or f32 rows where they lie
+  index_t k_stride = 0, v_stride = 0, out_stride = 0, dk_words = 0;
   float c = 1;  // scale * log2(e)
   alignas(64) float shift[kNarrowLanes] = {}, sum[kNarrowLanes] = {};
   index_t seen[kNarrowLanes] = {};  // keys from the start of the segment
 };
 
-/// to[word][row] of kKeyBlock rows, `stride` words apart. Writes words up to a multiple of 16.
-inline void transpose_keys(float* to, const float* from, index_t stride, index_t num_words) {
+/// to[word][row] of `num` rows, kKeyBlock words apart; writes whole vectors of rows and of words. Rows that do not exist
+/// read as the last one: their lanes are masked later.
+template <class W>
+inline void transpose_words(float* to, const typename W::Element* from, index_t stride, index_t dim, index_t num) {
 #if defined(HADAL_ISA_IS_avx512)
-  for (index_t r = 0; r < kKeyBlock; r += 16) {
-    for (index_t w = 0; w < num_words; w += 16) {
+  for (index_t r = 0; r < num; r += 16) {
+    for (index_t w = 0; w * W::kPair < dim; w += 16) {
       __m512i x[16];
 #pragma GCC unroll 16
-      for (int i = 0; i < 16; ++i) x[i] = _mm512_loadu_si512(from + (r + i) * stride + w);
+      for (int i = 0; i < 16; ++i)
+        x[i] = load_words<W>(from + std::min(r + i, num - 1) * stride + w * W::kPair, dim - w * W::kPair);
       transpose16(x);
 #pragma GCC unroll 16
       for (int i = 0; i < 16; ++i) _mm512_storeu_si512(to + (w + i) * kKeyBlock + r, x[i]);
     }
   }
 #else
-  for (index_t w = 0; w < num_words; ++w)
-    for (index_t r = 0; r < kKeyBlock; ++r) to[w * kKeyBlock + r] = from[r * stride + w];
+  for (index_t r = 0; r < num; ++r)
+    for (index_t w = 0; w < dim; ++w) to[w * kKeyBlock + r] = f32_of(from[r * stride + w]);
 #endif
 }
 
@@ -53,38 +57,50 @@ HADAL_INLINE VecI seen_lanes(index_t first, index_t seen) {
   return lane_numbers() < static_cast<std::int32_t>(std::clamp<index_t>(seen - first, 0, kLanes));
 }
 
-/// p = the weights of kRows queries from `row` on for the block of keys that starts at key `first` of the segment.
-template <class W, int kRows>
-[[gnu::noinline]] void narrow_weights(const NarrowTask& t, index_t row, index_t first) {
-  constexpr int kBatch = kNarrowVecs / 2;
-  for (index_t key = 0; key < kKeyBlock; key += kNarrowVecs * kLanes) {
-    Vec acc[kRows][kNarrowVecs] = {};
-    dot_tile<W>(acc, t.q + row * t.dk_words, t.dk_words, t.k_by_key + key, kKeyBlock, t.dk_words);
+/// p = the weights of kRows queries from `row` on for kVecs vectors of keys from `key` on, of the block that starts at
+/// key `first` of the segment.
+template <class W, int kRows, int kVecs>
+[[gnu::noinline]] void narrow_weights_at(const NarrowTask& t, index_t row, index_t first, index_t key) {
+  constexpr int kBatch = std::max(kVecs / 2, 1);
+  Vec acc[kRows][kVecs] = {};
+  dot_tile<W>(acc, t.q + row * t.dk_words, t.dk_words, t.k_by_key + key, kKeyBlock, t.dk_words);
 #pragma GCC unroll 8
-    for (int m = 0; m < kRows; ++m) {
-      const Vec minus = -broadcast(t.shift[row + m]);
+  for (int m = 0; m < kRows; ++m) {
+    const Vec minus = -broadcast(t.shift[row + m]);
 #pragma GCC unroll 8
-      for (int v = 0; v < kNarrowVecs; v += kBatch) {
-        Vec x[kBatch];
+    for (int v = 0; v < kVecs; v += kBatch) {
+      Vec x[kBatch];
 #pragma GCC unroll 8
-        for (int i = 0; i < kBatch; ++i) x[i] = fma(acc[m][v + i], broadcast(t.c), minus);
-        exp2_all<W>(x);
+      for (int i = 0; i < kBatch; ++i) x[i] = fma(acc[m][v + i], broadcast(t.c), minus);
+      exp2_all<W>(x);
 #pragma GCC unroll 8
-        for (int i = 0; i < kBatch; ++i) {
-          const index_t at = key + (v + i) * kLanes;
-          const VecI keep = seen_lanes(first + at, t.seen[row + m]);
-          store(t.p + (row + m) * kKeyBlock + at, reinterpret_cast<Vec>(reinterpret_cast<VecI>(x[i]) & keep));
-        }
+      for (int i = 0; i < kBatch; ++i) {
+        const index_t at = key + (v + i) * kLanes;
+        const VecI keep = seen_lanes(first + at, t.seen[row + m]);
+        store(t.p + (row + m) * kKeyBlock + at, reinterpret_cast<Vec>(reinterpret_cast<VecI>(x[i]) & keep));
       }
     }
   }
 }
+/// Of the first `num` keys of the block, and zeros up to a whole tile: sums go by tiles.
+template <class W, int kRows>
+inline void narrow_weights(const NarrowTask& t, index_t row, index_t first, index_t num) {
+  const index_t end = round_up(round_up(num, kTileKeys), kLanes);
+  index_t key = 0;
+  const auto run = [&]<int kVecs>() {
+    for (; key + kVecs * kLanes <= end; key += kVecs * kLanes) narrow_weights_at<W, kRows, kVecs>(t, row, first, key);
+  };
+  if constexpr (kNarrowVecs > 4) run.template operator()<kNarrowVecs>();
+  run.template operator()<4>();
+  run.template operator()<2>();
+  run.template operator()<1>();
+}
 
 /// The largest score of one query in log2 units.
 template <class W>
-inline float narrow_top(const NarrowTask& t, index_t row, index_t first) {
+inline float narrow_top(const NarrowTask& t, index_t row, index_t first, index_t num) {
   Vec top = Vec{} - INFINITY;
-  for (index_t key = 0; key < kKeyBlock; key += kLanes) {
+  for (index_t key = 0; key < num; key += kLanes) {
     Vec acc[1][1] = {};
     dot_tile<W>(acc, t.q + row * t.dk_words, t.dk_words, t.k_by_key + key, kKeyBlock, t.dk_words);
     top = max(top, seen_lanes(first + key, t.seen[row]) ? acc[0][0] * t.c : top);
@@ -115,17 +131,17 @@ HADAL_INLINE void weights_to_words([[maybe_unused]] const NarrowTask& t, [[maybe
 #endif
 }
 
-/// out (=|+=) weights . v for kRows queries and kVecs vectors of channels.
+/// out (=|+=) weights . v for kRows queries from `row` on and kVecs vectors of channels from `channel` on.
 template <class W, int kRows, int kVecs>
-[[gnu::noinline]] void narrow_product(float* out, index_t stride, const float* weights, const float* v,
-                                      index_t num_words, bool add) {
+[[gnu::noinline]] void narrow_product(const NarrowTask& t, index_t row, index_t channel, index_t num_words, bool add) {
   Vec acc[kRows][kVecs] = {};
-  dot_tile<W>(acc, weights, kKeyBlock / W::kPair, v, stride, num_words);
+  dot_tile<W>(acc, t.weights + row * (kKeyBlock / W::kPair), kKeyBlock / W::kPair, t.v + channel, t.v_stride,
+              num_words);
 #pragma GCC unroll 8
   for (int m = 0; m < kRows; ++m) {
 #pragma GCC unroll 8
     for (int i = 0; i < kVecs; ++i) {
-      float* to = out + m * stride + i * kLanes;
+      float* to = t.out + (row + m) * t.out_stride + channel + i * kLanes;
       store(to, add ? load(to) + acc[m][i] : acc[m][i]);
     }
   }
@@ -133,29 +149,29 @@ template <class W, int kRows, int kVecs>
 template <class W, int kRows>
 inline void narrow_products(const NarrowTask& t, index_t row, index_t num_words, bool add) {
   constexpr int kVecs = kRows == 1 ? 2 * kNarrowRows : 4;
-  const float* weights = t.weights + row * (kKeyBlock / W::kPair);
-  float* out = t.out + row * t.v_stride;
   index_t u = 0;
-  for (; u + kVecs * kLanes <= t.v_stride; u += kVecs * kLanes)
-    narrow_product<W, kRows, kVecs>(out + u, t.v_stride, weights, t.v + u, num_words, add);
-  for (; u + 2 * kLanes <= t.v_stride; u += 2 * kLanes)
-    narrow_product<W, kRows, 2>(out + u, t.v_stride, weights, t.v + u, num_words, add);
-  if (u < t.v_stride) narrow_product<W, kRows, 1>(out + u, t.v_stride, weights, t.v + u, num_words, add);
+  const auto run = [&]<int kColumns>() {
+    for (; u + kColumns * kLanes <= t.out_stride; u += kColumns * kLanes)
+      narrow_product<W, kRows, kColumns>(t, row, u, num_words, add);
+  };
+  run.template operator()<kVecs>();
+  run.template operator()<2>();
+  run.template operator()<1>();
 }
 
 /// One block of `num` keys, packed, for kRows queries.
 template <class W, int kRows>
 inline void narrow_add_keys(NarrowTask& t, index_t row, index_t first, index_t num) {
-  narrow_weights<W, kRows>(t, row, first);
+  narrow_weights<W, kRows>(t, row, first, num);
   for (index_t r = row; r < row + kRows; ++r) {
     const float before = t.sum[r];
     t.sum[r] = add_weights_to(before, t.p + r * kKeyBlock, num);
     if (t.sum[r] > kMinSum && t.sum[r] < kMaxSum) continue;
-    const MovedShift moved = moved_shift(narrow_top<W>(t, r, first), t.shift[r], before, first > 0);
+    const MovedShift moved = moved_shift(narrow_top<W>(t, r, first, num), t.shift[r], before, first > 0);
     t.shift[r] = moved.shift;
     if (first > 0)
-      for (index_t u = 0; u < t.v_stride; ++u) t.out[r * t.v_stride + u] *= moved.factor;
-    narrow_weights<W, 1>(t, r, first);
+      for (index_t u = 0; u < t.out_stride; ++u) t.out[r * t.out_stride + u] *= moved.factor;
+    narrow_weights<W, 1>(t, r, first, num);
     t.sum[r] = add_weights_to(before * moved.factor, t.p + r * kKeyBlock, num);
   }
 }
@@ -187,27 +203,30 @@ struct NarrowQueries {
   index_t row(index_t i) const { return segment.q_begin + (first_query + i) / lanes.group; }
   index_t head(index_t i) const { return key_head * lanes.group + (first_query + i) % lanes.group; }
   index_t num_keys() const { return lanes.keys_seen(first_query + num - 1); }
-  index_t v_stride() const { return round_up(in.v.dim, kLanes); }
+  index_t out_stride() const { return round_up(in.v.dim, kLanes); }
 
   KeyBlocks<T> blocks(const NarrowTask& t) const {
     return {in, segment, key_head, reinterpret_cast<T*>(t.wide_k), reinterpret_cast<T*>(t.wide_v)};
   }
 
+  /// Asks for the first block of keys.
+  void prefetch() const { blocks({}).prefetch(0, std::min(kKeyBlock, num_keys())); }
+
   /// Buffers in the worker's scratch, with the queries.
   NarrowTask begin(Exec& ex, int worker) const {
     NarrowTask t;
-    t.dk_words = words_of<W>(in.q.dim), t.k_stride = round_up(t.dk_words, 16), t.v_stride = v_stride();
+    t.dk_words = words_of<W>(in.q.dim), t.k_stride = round_up(t.dk_words, 16), t.out_stride = out_stride();
     t.c = in.scale * kLog2E;
     const auto carve = [&](Carver carver) {
       t.wide_k = carver.take(blocks(t).k_words());
       t.wide_v = carver.take(blocks(t).v_words());
       t.q = carver.take(kNarrowLanes * t.dk_words + kSlack);
       t.k = carver.take(kKeyBlock * t.k_stride + kSlack);
-      t.k_by_key = carver.take(t.k_stride * kKeyBlock);
-      t.v = carver.take(words_of<W>(kKeyBlock) * t.v_stride + kSlack);
+      t.k_by_key = carver.take((t.k_stride + 16) * kKeyBlock);  // both parts of a row end with a whole vector
+      t.packed_v = carver.take(words_of<W>(kKeyBlock) * t.out_stride + kSlack);
       t.p = carver.take(kNarrowLanes * kKeyBlock);
       t.weights = W::kPair == 1 ? t.p : carver.take(kNarrowLanes * kKeyBlock / W::kPair);
-      t.out = carver.take(kNarrowLanes * t.v_stride);
+      t.out = carver.take(kNarrowLanes * t.out_stride);
       return carver.used();
     };
     const index_t bytes = carve(Carver(nullptr));
@@ -220,15 +239,29 @@ struct NarrowQueries {
   }
 
   /// Packs the block of keys that starts at key `first`, and asks for the next one. Returns the number of its keys.
-  index_t pack_keys(const NarrowTask& t, index_t first, index_t end) const {
+  index_t pack_keys(NarrowTask& t, index_t first, index_t end) const {
     const KeyBlocks<T> from = blocks(t);
     const index_t keys = std::min(kKeyBlock, end - first);
     from.widen(first, keys);
-    pack_rows<W>(t.k, t.k_stride, from.keys(first), keys, kKeyBlock);
-    transpose_keys(t.k_by_key, t.k, t.k_stride, t.dk_words);
-    pack_along_rows<W>(t.v, t.v_stride, from.values(first), keys);
+    transpose_keys(t, from.keys(first), keys);
+    const RowSource<T> values = from.values(first);
+    t.v = t.packed_v, t.v_stride = t.out_stride;
+    if constexpr (std::is_same_v<T, float>)
+      if (values.first_dim % kLanes == 0) t.v = values.first, t.v_stride = values.first_stride;
+    if (t.v == t.packed_v) pack_along_rows<W>(t.packed_v, t.v_stride, values, keys);
     if (const index_t next = first + kKeyBlock; next < end) from.prefetch(next, std::min(kKeyBlock, end - next));
     return keys;
+  }
+  void transpose_keys(const NarrowTask& t, const RowSource<T>& from, index_t keys) const {
+    if (from.first_dim % W::kPair == 0) {
+      if (from.first_dim > 0) transpose_words<W>(t.k_by_key, from.first, from.first_stride, from.first_dim, keys);
+      if (from.second_dim > 0)
+        transpose_words<W>(t.k_by_key + from.first_dim / W::kPair * kKeyBlock, from.second, from.second_stride,
+                           from.second_dim, keys);
+      return;
+    }
+    pack_rows<W>(t.k, t.k_stride, from, keys, keys);  // a pair lies across the parts
+    transpose_words<W>(t.k_by_key, reinterpret_cast<const T*>(t.k), t.k_stride * W::kPair, t.dk_words * W::kPair, keys);
   }
 
   /// t.out (=|+=) weights . v of the packed block.
@@ -260,7 +293,7 @@ struct NarrowQueries {
       for (; i < num; ++i) narrow_add_keys<W, 1>(t, i, first, keys);
       add_products(t, keys, first > 0);
     }
-    for (index_t i = 0; i < num; ++i) finish(out, lse_HT, i, t.out + i * t.v_stride, t.sum[i], t.shift[i]);
+    for (index_t i = 0; i < num; ++i) finish(out, lse_HT, i, t.out + i * t.out_stride, t.sum[i], t.shift[i]);
   }
 };
 

@@ -9,7 +9,7 @@ class SplitAttention {
  public:
   explicit SplitAttention(const NarrowQueries<W>& queries)
       : queries_(queries),
-        product_size_(queries.num * queries.v_stride()),
+        product_size_(queries.num * queries.out_stride()),
         size_(product_size_ + queries.num * kTiles) {}
 
   /// False, with nothing written, when a sum left the range in which no shift is needed (attention_softmax.h).
@@ -30,7 +30,7 @@ class SplitAttention {
       ex.pool.parallel_for(queries_.num, [&](index_t i, int) { add_products(i, count, block > 0); });
     }
     for (index_t i = 0; i < queries_.num; ++i)
-      queries_.finish(out, lse_HT, i, products_ + i * queries_.v_stride(), sum[i], 0.0F);
+      queries_.finish(out, lse_HT, i, products_ + i * queries_.out_stride(), sum[i], 0.0F);
     return true;
   }
 
@@ -48,8 +48,8 @@ class SplitAttention {
       const index_t first_key = (round + block) * kKeyBlock;
       const index_t keys = queries_.pack_keys(t, first_key, end);
       index_t i = 0;
-      for (; i + kNarrowRows <= queries_.num; i += kNarrowRows) narrow_weights<W, kNarrowRows>(t, i, first_key);
-      for (; i < queries_.num; ++i) narrow_weights<W, 1>(t, i, first_key);
+      for (; i + kNarrowRows <= queries_.num; i += kNarrowRows) narrow_weights<W, kNarrowRows>(t, i, first_key, keys);
+      for (; i < queries_.num; ++i) narrow_weights<W, 1>(t, i, first_key, keys);
       t.out = kept(block);
       for (i = 0; i < queries_.num; ++i)
         for (index_t tile = 0; tile < kTiles; ++tile)
@@ -69,7 +69,7 @@ class SplitAttention {
   }
 
   void add_products(index_t query, index_t num_blocks, bool add) const {
-    const index_t stride = queries_.v_stride();
+    const index_t stride = queries_.out_stride();
     for (index_t u = 0; u < stride; u += kLanes) {
       float* to = products_ + query * stride + u;
       const auto product = [&](index_t block) { return load(kept(block) + query * stride + u); };
