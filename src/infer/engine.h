@@ -31,9 +31,9 @@ struct EngineOptions {
     v("cache_tokens", cache_tokens, "tokens that the cache holds; 0: what max_batch contexts need, or memory allows");
     v("cache", cache,
       "form of the cache: bf16 (f32 with --weights f32 and fp8); fp8, int8: with a scale for each 128 values, the "
-      "rotated "
-      "key of latent attention stays in bf16",
-      {.choices = {"bf16", "fp8", "int8"}});
+      "rotated key of latent attention stays in bf16; heads: of latent attention the keys and values of every head, "
+      "which takes many times the memory and has the bits of training",
+      {.choices = {"bf16", "fp8", "int8", "heads"}});
     v("step_ms", step_ms,
       "prompts take smaller chunks beside running answers, so that a step takes about so many milliseconds; 0: never");
     v("prefix_cache", prefix_cache, "reuse the cache of equal beginnings of prompts");

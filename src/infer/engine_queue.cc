@@ -173,7 +173,8 @@ void Engine::Impl::release(Job& job) {
 /// Later prompts that go on where an answer ended find its pages. With latent attention these hold what decoding
 /// rounded, not what a prompt would have: only when asked for.
 void Engine::Impl::remember(const Job& job, const Answer& a) {
-  if (!options.prefix_cache || (model.config().uses_mla() && !options.reuse_answers)) return;
+  const bool as_prefilled = !model.config().uses_mla() || cache.layers.front().per_head;
+  if (!options.prefix_cache || !(as_prefilled || options.reuse_answers)) return;
   std::vector<int> tokens = job.request.prompt;
   tokens.insert(tokens.end(), a.tokens.begin(), a.tokens.end());
   const index_t known = a.length - a.unread.size();  // by the MTP layer, too

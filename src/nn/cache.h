@@ -8,15 +8,23 @@
 
 namespace hadal {
 
-/// The entries of one layer, a row for each token of each page. MLA: `k` holds the normalised latent [S, C], `v` the
-/// rotated key [S, R]. GQA: keys and values [S, Hk * dim]. In 8 bits (kernels/coded_rows.h): the latent, or keys and
-/// values; the rotated key of MLA stays as activations are.
-struct LayerCache {
-  View k, v;
+/// What is kept of a token. dtype: that of the activations, or 8 bits (kernels/coded_rows.h), in which the rotated key
+/// of MLA stays as activations are. per_head: with MLA the keys and values of every head instead of the latent: many
+/// times the memory, but a token's result has the bits of the training pass whatever form the pass has.
+struct CacheFormat {
+  DType dtype = DType::kBF16;
+  bool per_head = false;
 };
 
-/// "bf16": as the activations are (`compute`), "fp8", "int8".
-DType parse_cache_format(std::string_view name, DType compute);
+/// "bf16": as the activations are (`compute`); "fp8", "int8"; "heads": per_head, as the activations are.
+CacheFormat parse_cache_format(std::string_view name, DType compute);
+
+/// The entries of one layer, a row for each token of each page. MLA: `k` holds the normalised latent [S, C], or keys
+/// and values of each head [S, H * (N + U)], `v` the rotated key [S, R]. GQA: keys and values [S, Hk * dim].
+struct LayerCache {
+  View k, v;
+  bool per_head = false;  // with MLA
+};
 
 struct KvCache {
   std::vector<LayerCache> layers;  // blocks, then MTP modules
@@ -24,17 +32,17 @@ struct KvCache {
   int num_pages = 0;
 
   KvCache() = default;
-  /// The memory is touched when it is used. compute: the dtype of the activations; format: the same, kE4M3 or kI8.
-  KvCache(const ModelConfig& config, DType compute, int pages, DType format);
-  KvCache(const ModelConfig& config, DType compute, int pages) : KvCache(config, compute, pages, compute) {}
+  /// The memory is touched when it is used. compute: the dtype of the activations.
+  KvCache(const ModelConfig& config, DType compute, int pages, CacheFormat format);
+  KvCache(const ModelConfig& config, DType compute, int pages) : KvCache(config, compute, pages, {compute}) {}
 };
 
 /// to[j] = the row of key j of the segment, j < k_len.
 void gather_keys(Exec& ex, View to, ConstView from, const kernels::AttentionSegment& segment);
 
 /// Values that one token takes in one layer, and their bytes.
-index_t cache_width(const ModelConfig& config);
-index_t cache_bytes(const ModelConfig& config, DType compute, DType format);
+index_t cache_width(const ModelConfig& config, bool per_head = false);
+index_t cache_bytes(const ModelConfig& config, DType compute, CacheFormat format);
 
 inline int pages_of(index_t tokens) {
   return static_cast<int>((tokens + kernels::kAttentionPage - 1) / kernels::kAttentionPage);
@@ -53,7 +61,7 @@ struct SequenceCache {
   std::vector<int> pages;
   index_t length = 0, capacity = 0;
 
-  SequenceCache(const ModelConfig& config, DType compute, index_t max_tokens, DType format);
+  SequenceCache(const ModelConfig& config, DType compute, index_t max_tokens, CacheFormat format);
 };
 
 }  // namespace hadal

@@ -204,7 +204,8 @@ void Mla::forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& b
   kernels::rope(ctx.exec, heads_of(latent.key_rope, 1), batch.positions, batch.rope_table, RopeStyle::kInterleaved,
                 RopeDirection::kForward);
 
-  const bool expand_here = cache == nullptr && batch.num_absorbed == 0;
+  const bool per_head = cache != nullptr && cache->per_head;
+  const bool expand_here = per_head || (cache == nullptr && batch.num_absorbed == 0);
   const View q = buffer(keep_up, num_tokens, q_width);
   const View kv = expand_here ? buffer(keep_up, num_tokens, kv_width) : View{};
   const View q_normed = q_rank_ > 0 ? ctx.temp(num_tokens, q_rank_) : View{};
@@ -213,14 +214,16 @@ void Mla::forward(Context& ctx, View x_TD, ConstView h_TD, const ForwardBatch& b
   const View rstd_kv = saved != nullptr ? ctx.keep_wide(1, num_tokens) : View{};
   project(ctx, latent, q, kv, q_normed, kv_normed, rstd_q, rstd_kv, batch);
   if (cache != nullptr) {
-    kernels::store_rows(ctx.exec, cache->k, batch.cache_rows, kv_normed);
+    kernels::store_rows(ctx.exec, cache->k, batch.cache_rows, per_head ? kv : kv_normed);
     kernels::store_rows(ctx.exec, cache->v, batch.cache_rows, latent.key_rope);
   }
 
   const View out = buffer(saved != nullptr && !ctx.precision.fp8, num_tokens, heads_ * value_);
   const View lse = saved != nullptr ? ctx.keep_wide(heads_, num_tokens) : View{};
   if (expand_here) {
-    kernels::attention_forward(ctx.exec, heads_of(out, heads_), lse, inputs(q, kv, latent.key_rope, batch.segments));
+    kernels::attention_forward(
+        ctx.exec, heads_of(out, heads_), lse,
+        inputs(q, per_head ? cache->k : kv, per_head ? cache->v : latent.key_rope, batch.segments));
   } else {
     const auto absorbed = batch.segments.first(static_cast<std::size_t>(batch.num_absorbed));
     const auto expanded = batch.segments.subspan(static_cast<std::size_t>(batch.num_absorbed));

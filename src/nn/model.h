@@ -65,8 +65,8 @@ class Model {
   void mtp_forward(Context& ctx, View out_TD, ConstView states_TD, std::span<const int> next_ids, KvCache& cache,
                    std::span<const SequenceSlice> slices);
   /// A cache for one sequence of at most max_tokens; format: as KvCache takes it.
-  SequenceCache make_cache(index_t max_tokens, std::optional<DType> format = {}) const {
-    return {config_, precision_.compute, max_tokens, format.value_or(precision_.compute)};
+  SequenceCache make_cache(index_t max_tokens, std::optional<CacheFormat> format = {}) const {
+    return {config_, precision_.compute, max_tokens, format.value_or(CacheFormat{precision_.compute})};
   }
 
   /// Forward and backward of a micro-batch; gradients are added.

@@ -38,6 +38,7 @@ class GrpoRun {
   std::int64_t step() const { return trainer_.position().step; }
   bool diverges() const { return o_.loss.beta > 0; }
   std::vector<std::vector<double>> reference_log_probs(std::span<const PolicySample> samples);
+  EngineOptions engine_options() const;
   RunFolderOptions folder_options() const;
   std::vector<PolicySample> samples_of(const Exploration& exploration);
   void set_advantages(std::vector<PolicySample>& samples, const Exploration& exploration);
@@ -72,11 +73,7 @@ GrpoRun::GrpoRun(Exec& exec, const GrpoOptions& options, Model& model, const Tok
       lora_(make_lora(exec, model, options.lora, seed())),
       trainer_(exec, model, options.trainer, {options.steps, options.steps * options.rollout.max_tokens}, lora_.get()),
       run_(exec, trainer_, folder_options(), [] {}),
-      engine_(
-          trainer_.context(), model, options.rollout.stop.empty() ? nullptr : &tokenizer,
-          rollout_engine(options.max_batch, static_cast<std::int64_t>(std::max(longest(inputs.train.prompts),
-                                                                               longest(inputs.validation.prompts))) +
-                                                options.rollout.max_tokens)) {
+      engine_(trainer_.context(), model, options.rollout.stop.empty() ? nullptr : &tokenizer, engine_options()) {
   if (diverges() && !lora_) reference_.emplace(exec_, model_);
   if (o_.advantage.estimator == "gae") critic_.emplace(model_.config().hidden_size, o_.critic);
   if (!run_.resumed()) return;
@@ -88,6 +85,13 @@ GrpoRun::GrpoRun(Exec& exec, const GrpoOptions& options, Model& model, const Tok
   reader.finish();
   if (reference_) reference_->load(folder / "reference.safetensors");
   if (critic_) critic_->load(folder);
+}
+
+EngineOptions GrpoRun::engine_options() const {
+  const std::size_t context = std::max(longest(in_.train.prompts), longest(in_.validation.prompts)) +
+                              static_cast<std::size_t>(o_.rollout.max_tokens);
+  return o_.rollout_cache == "training" ? on_policy_engine(model_, o_.max_batch, static_cast<std::int64_t>(context))
+                                        : rollout_engine(o_.max_batch, static_cast<std::int64_t>(context));
 }
 
 RunFolderOptions GrpoRun::folder_options() const {

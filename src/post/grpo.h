@@ -17,7 +17,7 @@ namespace hadal {
 TrainerOptions grpo_trainer_options();
 
 struct GrpoOptions {
-  std::string model, out, checkpoint_dtype = "bf16", old_log_probs = "rollout";
+  std::string model, out, checkpoint_dtype = "bf16", old_log_probs = "rollout", rollout_cache = "training";
   std::int64_t steps = 100, seed = 1, validation_every = 0, reference_every = 0;
   int threads = 0, minibatches = 1, inner_epochs = 1, micro_tokens = 8192, max_batch = 64, validation_samples = 0;
   bool resume = false, json = false, log_samples = true;
@@ -43,6 +43,10 @@ struct GrpoOptions {
     v("entropy_weight", entropy_weight, "of a bonus for the policy's entropy");
     v("minibatches", minibatches, "optimizer steps for each pass over the answers of an exploration");
     v("inner_epochs", inner_epochs, "passes over them");
+    v("rollout_cache", rollout_cache,
+      "of latent attention. training: keys and values of every head where they fit, the bits of the training pass; "
+      "latent: as serving has it, smaller and faster",
+      {.choices = {"training", "latent"}});
     v("old_log_probs", old_log_probs, "of the policy that sampled: as the engine had them, or computed again",
       {.choices = {"rollout", "recompute"}});
     v("reference_every", reference_every, "steps after which the reference becomes the policy (R1: 400); 0: never");

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "base/log.h"
 #include "base/random.h"
 
 namespace hadal {
@@ -11,6 +12,16 @@ EngineOptions rollout_engine(int max_batch, std::int64_t context) {
           .prefill_chunk = 4096,  // prompts first: then all answers decode together
           .context = context,
           .max_queue = std::numeric_limits<int>::max()};
+}
+
+EngineOptions on_policy_engine(const Model& model, int max_batch, std::int64_t context) {
+  EngineOptions o = rollout_engine(max_batch, context);
+  if (!model.config().uses_mla()) return o;
+  o.cache = "heads";
+  if (cache_pages(model.config(), model.precision().compute, o) == max_batch * pages_of(context)) return o;
+  log_info("rollouts: a cache with the bits of training does not fit; the latent one differs in rounding");
+  o.cache = "bf16";
+  return o;
 }
 
 std::vector<Rollout> sample_answers(Engine& engine, std::span<const std::vector<int>> prompts, int n,

@@ -34,6 +34,9 @@ struct RolloutOptions {
 /// Engine options for sampling many answers at once: a model trains and samples in one process, so its engine must not
 /// take more than `max_batch` contexts of `context` tokens.
 EngineOptions rollout_engine(int max_batch, std::int64_t context);
+/// rollout_engine with a cache that has the bits of the training pass, "heads" (nn/cache.h), where max_batch contexts
+/// of it fit into a quarter of memory: log-probabilities are then the same at both ends. Tells which it took.
+EngineOptions on_policy_engine(const Model& model, int max_batch, std::int64_t context);
 
 /// `n` answers to each prompt, prompt after prompt. The answers to prompt i are a function of the weights, the prompt
 /// and (seed, first_draw + i), whatever is sampled beside them; draws count prompts over a run. Prompts whose n answers

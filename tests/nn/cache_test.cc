@@ -40,7 +40,7 @@ void check_batch(const ModelConfig& config, const std::string& recipe, const std
   Bench bench(Precision::parse(recipe));
   Model model(config, bench.ctx.precision, false);
   model.init(4);
-  const DType held = parse_cache_format(format, bench.ctx.precision.compute);
+  const CacheFormat held = parse_cache_format(format, bench.ctx.precision.compute);
   constexpr index_t kPrompt = 101;
   const std::vector<int> ids = random_batch(config, {kPrompt + 2}, 8).ids, other = random_batch(config, {9}, 5).ids;
   const auto part = [](const std::vector<int>& v, std::size_t first, std::size_t count) {
@@ -147,7 +147,7 @@ TEST(Pack, IntegersStayClose) {
 
 TEST(Cache, BatchesAndPagesChangeNoBit) {
   for (const char* recipe : {"f32", "bf16"}) {
-    for (const char* format : {"bf16", "fp8", "int8"}) {
+    for (const char* format : {"bf16", "fp8", "int8", "heads"}) {
       check_batch(tiny_v3(), recipe, format);
       check_batch(tiny_qwen3(), recipe, format);
     }
@@ -183,7 +183,33 @@ TEST(Cache, EightBitsStayClose) {
     }
   }
   EXPECT_THROW(parse_cache_format("int4", DType::kBF16), Error);
-  EXPECT_EQ(cache_bytes(tiny_v3(), DType::kBF16, DType::kI8), 8 + 4 + 4 * 2);  // 5 codes, padded, a scale; R in bf16
+  EXPECT_EQ(cache_bytes(tiny_v3(), DType::kBF16, {DType::kI8}), 8 + 4 + 4 * 2);  // 5 codes, padded, a scale; R in bf16
+}
+
+// With keys and values of every head in the cache, pieces and single tokens have the bits of one pass over all, which
+// is that of training.
+TEST(Cache, HeadsHaveTheBitsOfTheWholePass) {
+  for (const char* recipe : {"f32", "bf16"}) {
+    const ModelConfig config = tiny_v3();
+    Bench bench(Precision::parse(recipe));
+    Model model(config, bench.ctx.precision, false);
+    model.init(4);
+    constexpr index_t kTokens = 110;
+    const std::vector<int> ids = random_batch(config, {kTokens}, 8).ids;
+    const View whole = bench.ctx.keep(kTokens, config.hidden_size),
+               pieces = bench.ctx.keep(kTokens, config.hidden_size);
+    model.forward(bench.ctx, whole, ids, nullptr);
+    SequenceCache cache = model.make_cache(kTokens, parse_cache_format("heads", bench.ctx.precision.compute));
+    for (index_t begin = 0; begin < kTokens;) {
+      const index_t length = begin == 0 ? 7 : begin == 7 ? 41 : 1;
+      model.forward(bench.ctx, pieces.slice_rows(begin, length),
+                    std::span(ids).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(length)), &cache,
+                    /*absorbed=*/length == 1);
+      begin += length;
+    }
+    EXPECT_EQ(std::memcmp(whole.data, pieces.data, static_cast<std::size_t>(bytes_of(whole.dtype, whole.count()))), 0)
+        << recipe;
+  }
 }
 
 TEST(Cache, Mla) {

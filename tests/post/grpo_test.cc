@@ -167,6 +167,26 @@ TEST(Grpo, EqualRewardsMoveNothing) {
   }
 }
 
+// Latent attention over keys and values of every head has the bits of the training pass, in bf16 too: what is left is
+// the rounding of a log-probability to f32. The latent cache differs by the rounding of the activations.
+TEST(Grpo, RolloutsHaveTheLogProbabilitiesOfTraining) {
+  for (const char* precision : {"f32", "bf16"}) {
+    const TempDir dir;
+    write_tiny_v3_model(dir / "model");
+    GrpoOptions o = tiny_options(dir / "run");
+    o.steps = 4, o.checkpoints.every = 0, o.trainer.precision = precision;
+    const auto largest_gap = [&](const char* cache) {
+      o.out = (dir / cache).string(), o.rollout_cache = cache;
+      const Ran ran = run(dir / "model", o);
+      double most = 0;
+      for (std::size_t i = 0; i < ran.metrics.size(); ++i) most = std::max(most, ran.metric(i, "rollout_gap"));
+      return most;
+    };
+    EXPECT_LT(largest_gap("training"), 1e-6) << precision;
+    EXPECT_LT(largest_gap("latent"), std::string(precision) == "f32" ? 1e-4 : 0.5) << precision;
+  }
+}
+
 TEST(Grpo, AdaptersTrainAlone) {
   const TempDir dir;
   write_tiny_v3_model(dir / "model");
