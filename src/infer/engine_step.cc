@@ -103,8 +103,7 @@ void Engine::Impl::run_batch() {
     Answer& a = *p.answer;
     const index_t known = p.length - std::ssize(a.proposal);
     a.length += known;
-    const index_t right =
-        p.draws ? take_proposed(*p.job, a, std::move(drawn[static_cast<std::size_t>(i)]), rows) : 0;
+    const index_t right = p.draws ? take_proposed(*p.job, a, std::move(drawn[static_cast<std::size_t>(i)]), rows) : 0;
     if (with_mtp) a.unread.append(states.slice_rows(0, known + right));
   }
 

@@ -42,8 +42,8 @@ index_t cache_bytes(const ModelConfig& config, DType compute, CacheFormat format
 }
 
 KvCache::KvCache(const ModelConfig& config, DType compute, int pages, CacheFormat format) : num_pages(pages) {
-  HADAL_CHECK(format.dtype == compute || (kernels::is_coded(format.dtype) && !format.per_head), "cache: ",
-              dtype_name(compute), " activations in ", dtype_name(format.dtype));
+  HADAL_CHECK(format.dtype == compute || (kernels::is_coded(format.dtype) && !format.per_head),
+              "cache: ", dtype_name(compute), " activations in ", dtype_name(format.dtype));
   const index_t rows = index_t{pages} * kernels::kAttentionPage;
   const int num_layers = config.num_hidden_layers + config.num_nextn_predict_layers;
   const auto add = [&](DType dtype, index_t width) {

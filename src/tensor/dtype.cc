@@ -14,11 +14,10 @@ struct Info {
   std::string_view name;
 };
 constexpr std::array kInfo = {
-    Info{DType::kF64, "f64"},   Info{DType::kF32, "f32"},    Info{DType::kF16, "f16"},
-    Info{DType::kBF16, "bf16"}, Info{DType::kE4M3, "e4m3"},   Info{DType::kE5M2, "e5m2"},
-    Info{DType::kE5M6, "e5m6"}, Info{DType::kUE8M0, "ue8m0"}, Info{DType::kI64, "i64"},
-    Info{DType::kI32, "i32"},   Info{DType::kI16, "i16"},    Info{DType::kI8, "i8"},
-    Info{DType::kU8, "u8"},      Info{DType::kI4, "i4"},
+    Info{DType::kF64, "f64"},   Info{DType::kF32, "f32"},   Info{DType::kF16, "f16"},   Info{DType::kBF16, "bf16"},
+    Info{DType::kE4M3, "e4m3"}, Info{DType::kE5M2, "e5m2"}, Info{DType::kE5M6, "e5m6"}, Info{DType::kUE8M0, "ue8m0"},
+    Info{DType::kI64, "i64"},   Info{DType::kI32, "i32"},   Info{DType::kI16, "i16"},   Info{DType::kI8, "i8"},
+    Info{DType::kU8, "u8"},     Info{DType::kI4, "i4"},
 };
 
 const Info& info(DType dtype) {

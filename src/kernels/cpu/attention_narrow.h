@@ -30,8 +30,8 @@ struct NarrowTask {
   index_t seen[kNarrowLanes] = {};  // keys from the start of the segment
 };
 
-/// to[word][row] of `num` rows, kKeyBlock words apart; writes whole vectors of rows and of words. Rows that do not exist
-/// read as the last one: their lanes are masked later.
+/// to[word][row] of `num` rows, kKeyBlock words apart; writes whole vectors of rows and of words. Rows that do not
+/// exist read as the last one: their lanes are masked later.
 template <class W>
 inline void transpose_words(float* to, const typename W::Element* from, index_t stride, index_t dim, index_t num) {
 #if defined(HADAL_ISA_IS_avx512)
