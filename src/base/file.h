@@ -7,12 +7,15 @@
 #include <string>
 #include <string_view>
 
+#include "base/mapping_guard.h"
+
 namespace hadal {
 
 /// The bytes of a regular file. Throws when it is larger than max_bytes.
 std::string read_file(const std::filesystem::path& path, std::int64_t max_bytes = std::int64_t{1} << 32);
 
-/// A regular file, mapped for reading. Empty files give an empty span. The file must not shrink while it is mapped.
+/// A regular file, mapped for reading. Empty files give an empty span. A file that others cut short while it is mapped
+/// reads as zeros from there on (base/mapping_guard.h).
 class MappedFile {
  public:
   explicit MappedFile(const std::filesystem::path& path);
@@ -23,6 +26,7 @@ class MappedFile {
 
  private:
   std::span<const std::byte> bytes_;
+  MappingGuard guard_;
 };
 
 /// Bytes of a MappedFile that will be needed soon: the system starts to read them. Does not wait.

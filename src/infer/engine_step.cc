@@ -1,6 +1,7 @@
 // The pass over the model that a step makes.
 #include <algorithm>
 
+#include "base/mapping_guard.h"
 #include "infer/engine_impl.h"
 #include "infer/prompt_logprobs.h"
 #include "tensor/copy.h"
@@ -77,6 +78,7 @@ void Engine::Impl::run_batch() {
     copy_rows(to, hidden.slice_rows(part(i).first_row + part(i).length - to.rows, to.rows));
   }
   if (num_wanted > 0) model.logits(ctx, logits, wanted);
+  check_mapped_files();
   std::vector<Drawn> drawn(batch.parts.size());
   ctx.exec.pool.parallel_for(num_parts, [&](index_t i, int) {
     const Part& p = part(i);

@@ -12,8 +12,8 @@ struct LoadOptions {
     v("model", model, "model folder or GGUF file", {.required = true, .placeholder = "DIR"});
     v("weights", weights,
       "form of the weights: f32, bf16; int8 and int4 in groups with a scale, int4-experts the rest in int8; "
-      "fp8-weights "
-      "E4M3 with bf16 activations; as-stored: FP8 checkpoints fp8-weights, others bf16; fp8: E4M3 activations too, as "
+      "fp8-weights E4M3 with bf16 activations; as-stored: FP8 checkpoints fp8-weights, others bf16; fp8: E4M3 "
+      "activations too, as "
       "FP8 checkpoints are meant to run; or by class: attention|dense|experts|head=bf16|fp8|int8|int4,...",
       {.placeholder = "FORM"});
     v("weights_cache", weights_cache,

@@ -13,8 +13,8 @@ namespace {
 std::string class_of(const std::string& name) {
   const auto has = [&](std::string_view part) { return name.find(part) != std::string::npos; };
   if (holds_routed_experts(name)) return "routed experts";
-  if (name == "model.embed_tokens.weight") return "embedding";
-  if (name == "lm_head" || name == "model.embed_tokens") return "output head";
+  if (name == kEmbeddingName) return "embedding";
+  if (name.starts_with("lm_head") || name.starts_with("model.embed_tokens")) return "output head";
   if (has("norm") || name.ends_with(".bias")) return "norms and biases";
   if (has(".mlp.gate.") || name.ends_with(".mlp.gate")) return "routers";
   if (has(".shared_experts.")) return "shared experts";
@@ -62,8 +62,13 @@ MemoryPlan plan_memory(Model& model, Exec& ex, const LoadOptions& load, const En
                                     "routed experts", "output head", "routers",      "norms and biases"};
   for (const char* what : kOrder)
     plan.weights.push_back({.what = what, .form = form_of(what, recipe, model.precision())});
+  const bool in_cache = !load.weights_cache.empty();
   for (const PackedEntry& e : packed_entries(model, ex, recipe)) {
-    const std::string what = class_of(e.name);
+    std::string what = class_of(e.name);
+    if (what == "embedding" && !in_cache) {  // its rows are read from the model's file; a tied head needs the matrix
+      if (!config.tie_word_embeddings || recipe.head) continue;
+      what = "output head";
+    }
     const auto at =
         std::find_if(plan.weights.begin(), plan.weights.end(), [&](const auto& w) { return w.what == what; });
     at->bytes += e.num_matrices * e.bytes;
@@ -72,11 +77,10 @@ MemoryPlan plan_memory(Model& model, Exec& ex, const LoadOptions& load, const En
     plan.expert_bytes += e.stride();
   }
   std::erase_if(plan.weights, [](const MemoryPlan::Weights& w) { return w.bytes == 0; });
-  plan.weights_lie = load.weights_cache.empty() ? "memory" : "a mapped file in " + load.weights_cache;
+  plan.weights_lie = in_cache ? "a mapped file in " + load.weights_cache : "memory; the embedding in the model's file";
 
   if (!load.weights_memory.empty()) {
-    HADAL_CHECK(!load.weights_cache.empty(),
-                "weights_memory: experts are streamed from --weights-cache; give a folder");
+    HADAL_CHECK(in_cache, "weights_memory: experts are streamed from --weights-cache; give a folder");
     HADAL_CHECK(plan.num_experts > 0, "weights_memory: this model has no routed experts that could be streamed");
     const index_t cap = parse_bytes(load.weights_memory, "weights_memory");
     for (MemoryPlan::Weights& w : plan.weights) w.streamed = w.what == "routed experts";

@@ -104,7 +104,7 @@ class GgufSource final : public WeightSource {
   void read(Exec& ex, const Param& p) override {
     const Source& from = sources_.at(p.name);
     const auto read_to = [&](const Param& to) {
-      ahead_.pass(from.piece, [&] { from.key != nullptr ? read_split(ex, to, from) : read_rows(ex, to, from); });
+      ahead_.pass(from.piece, [&] { from.key != nullptr ? read_split(ex, to, from) : read_param(ex, to, from); });
     };
     if (p.value.dtype != DType::kE4M3) return read_to(p);
     Tensor wide(DType::kF32, p.value.rows, p.value.cols);
@@ -112,6 +112,16 @@ class GgufSource final : public WeightSource {
     as_f32.value = wide.view();
     read_to(as_f32);
     set_param(ex, p, wide.view());
+  }
+
+  void read_rows(Exec& ex, View to, const std::string& name, std::span<const int> rows) override {
+    const Source& from = sources_.at(name);
+    const GgmlType type = from.tensor->type;
+    for_rows(ex, rows, [&](index_t i, index_t row) {
+      std::vector<float> values(static_cast<std::size_t>(to.cols));
+      ggml_dequantize(values.data(), type, from.data + ggml_bytes(type, row * to.cols), to.cols);
+      set_row(to, i, values.data());
+    });
   }
 
  private:
@@ -126,7 +136,7 @@ class GgufSource final : public WeightSource {
     return name.starts_with("blk.") && std::atoi(name.c_str() + 4) >= config_.num_hidden_layers;
   }
 
-  static void read_rows(Exec& ex, const Param& p, const Source& from) {
+  static void read_param(Exec& ex, const Param& p, const Source& from) {
     // A vector is one row, unless its elements change places.
     const bool moves = from.place.layout == Layout::kInterleaved;
     const View to = moves ? as_column(p) : p.value;
@@ -134,7 +144,7 @@ class GgufSource final : public WeightSource {
     const GgmlType type = from.tensor->type;
     ex.pool.parallel_for(to.rows, [&](index_t r, int) {
       std::vector<float> row(static_cast<std::size_t>(to.cols));
-      const index_t stored = moves ? interleaved_row(r, half) : r;
+      const index_t stored = moves ? interleaved_row(r, half) : p.first_row + r;
       ggml_dequantize(row.data(), type, from.data + ggml_bytes(type, stored * to.cols), to.cols);
       set_row(to, r, row.data());
     });

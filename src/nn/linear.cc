@@ -75,6 +75,9 @@ Linear::Linear(std::vector<LinearPart> parts, index_t in, Precision precision, O
       fp8_(precision.fp8 && options.allow_fp8),
       fp8_inputs_(precision.fp8_inputs && options.allow_fp8 && options.allow_fp8_inputs),
       input_scales_(precision.fp8_input_scales) {
+  HADAL_CHECK(options.slab_rows == 0 || (parts_.size() == 1 && options.num_matrices == 1 && !options.allow_fp8 &&
+                                         options.slab_rows % kernels::kFp8Tile == 0),
+              name(), ": slabs are whole blocks of rows of one tensor without FP8");
   index_t rows = 0;
   for (const LinearPart& part : parts_) rows += part.rows;
   in_ = in, out_ = rows / options.num_matrices;
@@ -140,10 +143,29 @@ ConstView Linear::read_matrix(const PackPass& pass, index_t e, Tensor& buffer) {
 }
 
 void Linear::pack(const PackPass& pass, PackAs as) {
-  if (fp8_ || packed_) return;
+  if (fp8_ || !packed_.empty()) return;
   const DType form = as.value_or(weight_.dtype());
+  const index_t slab = options_.slab_rows > 0 ? options_.slab_rows : out_;
+  bool taken = true;
+  for (index_t first = 0; first < out_; first += slab)
+    taken &= pack_slab(pass, form, first, std::min(slab, out_ - first));
+  if (!taken) return;
+  weight_ = packed_.empty() ? Tensor(weight_.dtype(), weight_.rows(), in_) : Tensor();
+  if (!packed_.empty()) scales_ = Tensor();
+}
+
+/// All rows of each matrix, or some of the only one.
+bool Linear::pack_slab(const PackPass& pass, DType form, index_t first, index_t rows) {
+  const bool whole = rows == out_;
+  const auto read = [&](index_t e, Tensor& buffer) -> ConstView {
+    if (whole) return read_matrix(pass, e, buffer);
+    if (!pass.fill) return weight_.view().slice_rows(first, rows);
+    if (buffer.empty()) buffer = Tensor(weight_.dtype(), rows, in_);
+    pass.fill(Param{.name = parts_[0].name + ".weight", .value = buffer.view(), .first_row = first, .grad = {}});
+    return buffer.view();
+  };
   const auto pack_one = [&](index_t e, PackPass::Buffers& buffers, std::byte* to) {
-    const ConstView w = read_matrix(pass, e, buffers.values);
+    const ConstView w = read(e, buffers.values);
     if (!held_fp8()) return kernels::pack_matrix(pass.ex, to, w, form);
     const Tensor scales = scales_of_rows(e * out_, out_);
     const kernels::Fp8Const codes{w, scales.view().as<float>()};
@@ -152,9 +174,11 @@ void Linear::pack(const PackPass& pass, PackAs as) {
     kernels::fp8_dequantize_rows(pass.ex, buffers.wide.view(), codes);
     kernels::pack_matrix(pass.ex, to, buffers.wide.view(), form);
   };
-  if (!pass.pack(packed_, name(), {form, options_.num_matrices, out_, in_}, pack_one)) return;
-  weight_ = packed_ ? Tensor() : Tensor(weight_.dtype(), weight_.rows(), in_);
-  if (packed_) scales_ = Tensor();
+  std::optional<kernels::PackedWeights> packed;
+  const std::string slab_name = first == 0 ? name() : str_cat(name(), ".row-", first);
+  if (!pass.pack(packed, slab_name, {form, options_.num_matrices, rows, in_}, pack_one)) return false;
+  if (packed) packed_.push_back(*std::move(packed));
+  return true;
 }
 
 void Linear::refresh(Exec& ex) {
@@ -177,10 +201,12 @@ void Linear::forward(Context& ctx, View y, ConstView x, Write write, std::span<c
       kernels::fp8_dequantize_rows(ctx.exec, rounded, quantize_rows(ctx, x, input_scales_));
       input = rounded;
     }
-    if (packed_)
-      kernels::packed_gemm_nt(ctx.exec, y, input, *packed_, rows, write);
-    else
-      kernels::grouped_gemm_nt(ctx.exec, y, input, weight_.view(), rows, write);
+    index_t column = 0;
+    for (const kernels::PackedWeights& slab : packed_) {
+      kernels::packed_gemm_nt(ctx.exec, y.slice_cols(column, slab.rows), input, slab, rows, write);
+      column += slab.rows;
+    }
+    if (packed_.empty()) kernels::grouped_gemm_nt(ctx.exec, y, input, weight_.view(), rows, write);
   }
   if (options_.bias) kernels::bias_forward(ctx.exec, y, bias_.view());
 }

@@ -44,6 +44,7 @@ class Linear {
     bool allow_fp8_inputs = true;  // false: kv_b_proj, see Precision::fp8_inputs
     bool power_of_two = false;     // scales of the input tiles
     bool train = false;            // allocate gradients
+    index_t slab_rows = 0;         // pack() takes so many at a time, a multiple of 128; 0: all
   };
   Linear() = default;
   Linear(std::vector<LinearPart> parts, index_t in, Precision precision, Options options);
@@ -72,14 +73,14 @@ class Linear {
   /// values).
   void pack(const PackPass& pass, PackAs as = {});
   /// Where a packed layer lies; nullptr before.
-  kernels::PackedWeights* packed() { return packed_ ? &*packed_ : nullptr; }
+  kernels::PackedWeights* packed() { return packed_.empty() ? nullptr : &packed_[0]; }
 
   /// Brings derived forms of the weight (FP8 codes) up to date; after loading and after every optimizer step.
   void refresh(Exec& ex);
 
   template <class V>
   void visit_params(V&& v) {
-    HADAL_CHECK(!packed_, parts_[0].name, ": the weights are packed for inference");
+    HADAL_CHECK(packed_.empty(), parts_[0].name, ": the weights are packed for inference");
     index_t row = 0, block = 0;
     for (const LinearPart& part : parts_) {
       visit_part(v, part, row, block);
@@ -108,10 +109,11 @@ class Linear {
   kernels::Scales input_scales_ = kernels::Scales::kF32;
   index_t in_ = 0, out_ = 0;
   Tensor weight_, grad_, bias_, bias_grad_;
-  std::optional<kernels::PackedWeights> packed_;  // instead of weight_
+  std::vector<kernels::PackedWeights> packed_;  // instead of weight_: slabs of its rows, mostly one
   Tensor codes_, scales_;  // fp8: E4M3 weights and their 128x128 block scales; held_fp8(): the scales of weight_
   bool held_fp8() const { return weight_.dtype() == DType::kE4M3; }
   Tensor scales_of_rows(index_t first, index_t count) const;
+  bool pack_slab(const PackPass& pass, DType form, index_t first, index_t rows);
   ConstView read_matrix(const PackPass& pass, index_t e, Tensor& buffer);
   kernels::Fp8Const quantized_weight() const;
 };

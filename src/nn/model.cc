@@ -9,8 +9,6 @@
 namespace hadal {
 namespace {
 
-constexpr const char* kEmbeddingName = "model.embed_tokens.weight";
-
 std::uint64_t hash_name(std::string_view name) {
   std::uint64_t h = 0xCBF29CE484222325ULL;  // FNV-1a
   for (const char c : name) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
@@ -35,6 +33,13 @@ void fill(View v, const std::function<double(index_t)>& value) {
           fail("parameters cannot be held in ", dtype_name(v.dtype));
       }
     }
+}
+
+/// The output head is packed in slabs of at most 64 MiB, so that it stands in memory once: nothing else is as large.
+index_t slab_rows(const ModelConfig& config, Precision precision) {
+  constexpr index_t kSlabBytes = index_t{64} << 20;
+  const index_t tile_bytes = kernels::kFp8Tile * bytes_of(precision.compute, config.hidden_size);
+  return std::max<index_t>(kSlabBytes / tile_bytes, 1) * kernels::kFp8Tile;
 }
 
 /// Slices of several sequences as the rows of one pass.
@@ -84,7 +89,8 @@ Model::Model(const ModelConfig& config, Precision precision, bool train)
   if (config.scalar_head || !config.tie_word_embeddings)
     head_.emplace(
         std::vector<LinearPart>{config.scalar_head ? LinearPart{"score", 1} : LinearPart{"lm_head", config.vocab_size}},
-        config.hidden_size, precision, Linear::Options{.allow_fp8 = false, .train = train});
+        config.hidden_size, precision,
+        Linear::Options{.allow_fp8 = false, .train = train, .slab_rows = slab_rows(config, precision)});
   for (int depth = 1; depth <= config.num_nextn_predict_layers; ++depth)
     mtp_.emplace_back(config, depth, softmax_factor, rope_.style, precision, train);
 }
@@ -98,7 +104,7 @@ void Model::run_blocks(Context& ctx, View hidden_TD, std::span<const int> ids, c
                        KvCache* cache, const ForwardProbe* probe) {
   const ArenaScope scope(ctx.scratch);
   View x = ctx.temp(static_cast<index_t>(ids.size()), config_.hidden_size);
-  kernels::embedding_forward(ctx.exec, x, embedding(), ids);
+  embed(ctx.exec, x, ids);
   if (probe != nullptr && probe->hidden) probe->hidden(-1, x);
   for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
     kernels::RouterChoice routed;
@@ -139,12 +145,18 @@ void Model::forward(Context& ctx, View hidden_TD, std::span<const int> ids, Sequ
              probe);
 }
 
+void Model::embed(Exec& ex, View x_TD, std::span<const int> ids) const {
+  if (embedding_rows_)
+    embedding_rows_(ex, x_TD, ids);
+  else
+    kernels::embedding_forward(ex, x_TD, embedding(), ids);
+}
+
 void Model::logits(Context& ctx, View logits_TV, ConstView hidden_TD) const {
-  const index_t rows[] = {0, hidden_TD.rows};
   if (head_)
     head_->forward(ctx, logits_TV, hidden_TD);
   else if (tied_head_)
-    kernels::packed_gemm_nt(ctx.exec, logits_TV, hidden_TD, *tied_head_, rows);
+    tied_head_->forward(ctx, logits_TV, hidden_TD);
   else
     kernels::gemm_nt(ctx.exec, logits_TV, hidden_TD, embedding());
 }
@@ -163,7 +175,7 @@ void Model::mtp_logits(Context& ctx, View logits_TV, ConstView states_TD, std::s
 
   const ArenaScope scope(ctx.scratch);
   const View embedded = ctx.temp(rows, config_.hidden_size), normed = ctx.temp(rows, config_.hidden_size);
-  kernels::embedding_forward(ctx.exec, embedded, embedding(), ids.subspan(1));
+  embed(ctx.exec, embedded, ids.subspan(1));
   kernels::RouterChoice routed;
   const bool want_router = probe != nullptr && probe->router && mtp_[0].moe() != nullptr;
   const View x = mtp_[0].forward(ctx, embedded, states_TD.slice_rows(0, rows), batch, nullptr, nullptr, nullptr,
@@ -181,7 +193,7 @@ void Model::mtp_forward(Context& ctx, View out_TD, ConstView states_TD, std::spa
   ensure_positions(rows.num_positions);
   const ArenaScope scope(ctx.scratch);
   const View embedded = ctx.temp(states_TD.rows, config_.hidden_size);
-  kernels::embedding_forward(ctx.exec, embedded, embedding(), next_ids);
+  embed(ctx.exec, embedded, next_ids);
   const View x = mtp_[0].forward(ctx, embedded, states_TD, rows.batch(rope_table_.view()), nullptr, nullptr,
                                  &cache.layers[blocks_.size()], nullptr);
   mtp_[0].head_norm().forward(ctx, out_TD, {}, x);
@@ -194,11 +206,22 @@ void Model::pack(const PackPass& outer, const PackRecipe& recipe) {
   for (MtpModule& mtp : mtp_) mtp.pack(pass, recipe);
   if (head_)
     head_->pack(pass, recipe.head);
-  else if (recipe.head)
-    pass.pack(tied_head_, "model.embed_tokens", {*recipe.head, 1, config_.vocab_size, config_.hidden_size},
-              [&](index_t, PackPass::Buffers&, std::byte* to) {
-                kernels::pack_matrix(pass.ex, to, embedding(), *recipe.head);
-              });
+  else if (recipe.head || embedding_rows_)
+    pack_tied_head(pass, recipe.head);
+}
+
+/// A tied head of its own: packed from the same values as the embedding.
+void Model::pack_tied_head(PackPass pass, PackAs as) {
+  if (tied_head_) return;
+  const std::string name(kEmbeddingName.substr(0, kEmbeddingName.size() - std::string_view(".weight").size()));
+  tied_head_.emplace(std::vector<LinearPart>{{name, config_.vocab_size}}, config_.hidden_size, precision_,
+                     Linear::Options{.allow_fp8 = false, .slab_rows = slab_rows(config_, precision_)});
+  if (!pass.fill)
+    pass.fill = [&](const Param& p) {
+      kernels::convert(pass.ex, p.value, embedding().slice_rows(p.first_row, p.value.rows));
+    };
+  tied_head_->pack(pass, as);
+  if (tied_head_->packed() == nullptr) tied_head_.reset();
 }
 
 void Model::visit_unpacked(const ParamVisitor& v) {
@@ -215,9 +238,14 @@ void Model::use_embedding(ConstView embedding_VD) {
   embedding_elsewhere_ = embedding_VD;
 }
 
+void Model::use_embedding(EmbeddingRows rows) {
+  embedding_ = Tensor();
+  embedding_rows_ = std::move(rows);
+}
+
 void Model::visit_params(const ParamVisitor& v) {
   HADAL_CHECK(!embedding_.empty(), kEmbeddingName, ": lies elsewhere, for inference");
-  v(Param{.name = kEmbeddingName,
+  v(Param{.name = std::string(kEmbeddingName),
           .value = embedding_.view(),
           .grad = embedding_grad_.empty() ? View{} : embedding_grad_.view()});
   for (Block& block : blocks_) block.visit_params(v);

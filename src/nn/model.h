@@ -36,6 +36,10 @@ struct LossReport {
   std::vector<std::vector<double>> expert_load;  // [MoE layer, MTP ones last][E] tokens routed
 };
 
+inline constexpr std::string_view kEmbeddingName = "model.embed_tokens.weight";
+/// x_TD (=) the rows `ids` of the embedding.
+using EmbeddingRows = std::function<void(Exec& ex, View x_TD, std::span<const int> ids)>;
+
 /// A decoder of any family: embedding, blocks, final norm, head, MTP modules.
 class Model {
  public:
@@ -91,6 +95,8 @@ class Model {
   void visit_unpacked(const ParamVisitor& v);
   /// For inference: the embedding lies in memory of the caller's, which outlives the model.
   void use_embedding(ConstView embedding_VD);
+  /// Or nowhere in memory, and a tied head has to be packed.
+  void use_embedding(EmbeddingRows rows);
   /// After pack(), for inference: the routed experts come from `cache`, whose layers are those of moe_layers().
   void stream_experts(ExpertCache& cache);
   /// MoE layers in order, MTP ones last.
@@ -100,6 +106,8 @@ class Model {
  private:
   void run_blocks(Context& ctx, View hidden_TD, std::span<const int> ids, const ForwardBatch& batch, KvCache* cache,
                   const ForwardProbe* probe);
+  void embed(Exec& ex, View x_TD, std::span<const int> ids) const;
+  void pack_tied_head(PackPass pass, PackAs as);
   View final_states(Context& ctx, const Batch& batch);
   ForwardBatch forward_batch(const Batch& batch, std::span<const kernels::AttentionSegment> segments);
   void ensure_positions(index_t positions);
@@ -115,10 +123,11 @@ class Model {
   std::unique_ptr<Arena> packed_memory_ = std::make_unique<Arena>(index_t{64} << 20);
   Tensor embedding_, embedding_grad_;
   ConstView embedding_elsewhere_;
+  EmbeddingRows embedding_rows_;
   std::vector<Block> blocks_;
   Norm norm_;
   std::optional<Linear> head_;
-  std::optional<kernels::PackedWeights> tied_head_;  // the embedding as integers, after pack()
+  std::optional<Linear> tied_head_;  // the embedding once more, packed
   std::vector<MtpModule> mtp_;
 };
 

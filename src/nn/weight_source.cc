@@ -31,6 +31,15 @@ void ReadAhead::release(std::size_t number) {
   release_mapped(pieces_[number]);
 }
 
+void for_rows(Exec& ex, std::span<const int> rows, FunctionRef<void(index_t i, index_t row)> body) {
+  constexpr index_t kRows = 8;
+  const index_t count = std::ssize(rows);
+  ex.pool.parallel_for((count + kRows - 1) / kRows, [&](index_t task, int) {
+    for (index_t i = task * kRows; i < std::min(count, (task + 1) * kRows); ++i)
+      body(i, rows[static_cast<std::size_t>(i)]);
+  });
+}
+
 void fail_on_problems(const std::string& where, const std::vector<std::string>& problems) {
   if (problems.empty()) return;
   constexpr std::size_t kShown = 20;

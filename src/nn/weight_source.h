@@ -20,6 +20,8 @@ class WeightSource {
   /// p.value (=), in its dtype (E4M3: and p.scales). From any thread; cheap once for each parameter, in about the order
   /// of visit_params.
   virtual void read(Exec& ex, const Param& p) = 0;
+  /// to (=) rows of the tensor of that name, a matrix that read() would not rearrange. From any thread.
+  virtual void read_rows(Exec& ex, View to, const std::string& name, std::span<const int> rows) = 0;
 };
 
 /// Of a folder or a .gguf file. new_head: as load_weights has it.
@@ -48,6 +50,9 @@ class ReadAhead {
   std::mutex mutex_;
   std::size_t asked_ = 0;  // pieces
 };
+
+/// body(i, rows[i]) for all i, on all threads.
+void for_rows(Exec& ex, std::span<const int> rows, FunctionRef<void(index_t i, index_t row)> body);
 
 /// "3 tensors do not fit the config: ..." as an Error, unless there are none.
 void fail_on_problems(const std::string& where, const std::vector<std::string>& problems);

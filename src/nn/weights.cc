@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/mapping_guard.h"
 #include "kernels/elementwise.h"
 #include "kernels/fp8.h"
 #include "nn/gguf_weights.h"
@@ -99,8 +100,15 @@ class SafetensorsSource final : public WeightSource {
       if (place.scales != nullptr)
         read_fp8(ex, p, place.stored->view(), place.scales->view(), fp8_);
       else
-        set_param(ex, p, place.stored->view());
+        set_param(ex, p,
+                  p.is_vector ? place.stored->view() : place.stored->view().slice_rows(p.first_row, p.value.rows));
     });
+  }
+
+  void read_rows(Exec& ex, View to, const std::string& name, std::span<const int> rows) override {
+    const ConstView from = places_.at(name).stored->view();
+    for_rows(ex, rows,
+             [&](index_t i, index_t row) { kernels::convert(ex, to.slice_rows(i, 1), from.slice_rows(row, 1)); });
   }
 
  private:
@@ -176,16 +184,24 @@ void load_weights(Model& model, Exec& ex, const std::filesystem::path& folder, b
   const std::unique_ptr<WeightSource> source = open_weights(folder, new_head);
   source->match(model);
   model.visit_params([&](const Param& p) { source->read(ex, p); });
+  check_mapped_files();
   model.refresh(ex);
 }
 
 void load_packed(Model& model, Exec& ex, const std::filesystem::path& folder, const PackRecipe& recipe,
                  PackedPlaces* places) {
-  const std::unique_ptr<WeightSource> source = open_weights(folder);
+  const std::shared_ptr<WeightSource> source = open_weights(folder);
   source->match(model);
   const ParamVisitor read = [&](const Param& p) { source->read(ex, p); };
-  model.visit_unpacked(read);
+  model.visit_unpacked([&](const Param& p) {
+    if (places != nullptr || p.name != kEmbeddingName) read(p);
+  });
+  if (places == nullptr)  // a few rows for each step: they stay in the file
+    model.use_embedding([source, name = std::string(kEmbeddingName)](Exec& e, View to, std::span<const int> ids) {
+      source->read_rows(e, to, name, ids);
+    });
   model.pack({.ex = ex, .fill = read, .places = places}, recipe);
+  check_mapped_files();
 }
 
 std::vector<TensorToWrite> weights_to_write(Model& model, DType dtype,
@@ -203,7 +219,7 @@ std::vector<TensorToWrite> weights_to_write(Model& model, DType dtype,
     }
     const TensorToWrite tensor{p.name, p.trainable ? dtype : DType::kF32, shape, value};
     tensors.push_back(tensor);
-    const bool embedding = p.name == "model.embed_tokens.weight",
+    const bool embedding = p.name == kEmbeddingName,
                head = p.name == "lm_head.weight" || (embedding && c.tie_word_embeddings);
     for (int layer = c.num_hidden_layers; layer < c.num_hidden_layers + c.num_nextn_predict_layers; ++layer) {
       const std::string prefix = str_cat("model.layers.", layer);

@@ -45,6 +45,30 @@ TEST(Gguf, EveryFamilyComesBackTheSame) {
   EXPECT_GE(fixtures, 11);
 }
 
+// Rows of the embedding stay in the file, in whatever type it has.
+TEST(Gguf, PackedWhileItIsReadGivesTheSameBits) {
+  const TempDir dir;
+  for (const bool tied : {false, true})
+    for (const DType compute : {DType::kF32, DType::kBF16}) {
+      ModelConfig config = tiny_qwen3();
+      config.hidden_size = 64, config.tie_word_embeddings = tied, config.attention_bias = false;
+      Bench bench(precision_of(compute));
+      Model model(config, bench.ctx.precision, false);
+      model.init(3);
+      write_gguf_model(bench.exec, dir / "m.gguf", model, nullptr, all_of(GgmlType::kQ8_0));
+      const std::vector<int> ids = random_batch(config, {30}, 2).ids;
+      for (const char* weights : {"bf16", "int8"}) {
+        Model whole = load_model(bench.exec, dir / "m.gguf", bench.ctx.precision, false);
+        whole.pack(bench.exec, PackRecipe::parse(weights));
+        Model as_read(load_model_config(dir / "m.gguf"), bench.ctx.precision, false);
+        load_packed(as_read, bench.exec, dir / "m.gguf", PackRecipe::parse(weights));
+        const View want = logits_of(bench, whole, ids), got = logits_of(bench, as_read, ids);
+        EXPECT_EQ(std::memcmp(want.data, got.data, static_cast<std::size_t>(bytes_of(want.dtype, want.count()))), 0)
+            << weights << tied;
+      }
+    }
+}
+
 TEST(Gguf, RoundsToTheTypeThatWasAsked) {
   const TempDir dir;
   Bench bench(precision_of(DType::kF32));
