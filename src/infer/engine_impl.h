@@ -22,7 +22,9 @@ struct Engine::Impl {
     Job* job;
     Answer* answer;  // nullptr: a piece of the prompt
     index_t first_row, length;
-    bool draws;  // it reaches the end of what is known: its last rows predict what is not
+    // Of its last rows, which predict what is not known: its own place in the logits of the step. An answer's proposal
+    // has one each; a part that ends before the end of what is known has none.
+    index_t first_logits, num_logits;
   };
   struct Drawn {
     Sampler::Choice choice;
@@ -32,6 +34,8 @@ struct Engine::Impl {
     std::vector<int> ids;
     std::vector<SequenceSlice> slices;
     std::vector<Part> parts;
+    index_t num_logits = 0;
+    void add(Job* job, Answer* answer, index_t length, index_t num_logits_of_part);
   };
 
   // Who takes part: engine_queue.cc.
@@ -56,6 +60,8 @@ struct Engine::Impl {
   // The pass over the model: engine_step.cc.
   void run_batch();
   Batch plan_batch();
+  View logits_of(const Batch& batch, ConstView hidden_TD);
+  std::vector<Drawn> draw_all(const Batch& batch, ConstView logits_TV);
   void read_prompt(const Part& part, ConstView hidden_TD);
   void fork_answers(Job& job);
   // Tokens: engine_answer.cc.

@@ -19,6 +19,11 @@ void copy_page(KvCache& cache, int to, int from, index_t length) {
 
 }  // namespace
 
+void Engine::Impl::Batch::add(Job* job, Answer* answer, index_t length, index_t num_logits_of_part) {
+  parts.push_back({job, answer, std::ssize(ids), length, num_logits, num_logits_of_part});
+  num_logits += num_logits_of_part;
+}
+
 /// A token of every answer with what it proposes, then pieces of prompts in the order of their admission. What
 /// preempted answers had drawn goes through again as it did at first, in the form of decoding, but many tokens at once.
 Engine::Impl::Batch Engine::Impl::plan_batch() {
@@ -29,8 +34,8 @@ Engine::Impl::Batch Engine::Impl::plan_batch() {
   for_each_answer([&](Job& job, Answer& a) {
     const index_t todo = job.todo(a), known = todo == 1 ? 1 : std::min(todo, std::max<index_t>(budget, 1));
     if (todo > 1) budget = std::max<index_t>(budget - known, 0);
-    const index_t length = known + std::ssize(a.proposal);
-    batch.parts.push_back({&job, &a, std::ssize(batch.ids), length, known == todo});
+    const index_t proposed = std::ssize(a.proposal), length = known + proposed;
+    batch.add(&job, &a, length, known == todo ? 1 + proposed : 0);
     batch.slices.push_back({a.length, length, a.pages, model.config().uses_mla()});
     for (index_t i = 0; i < known; ++i) batch.ids.push_back(job.token_at(a, a.length + i));
     batch.ids.insert(batch.ids.end(), a.proposal.begin(), a.proposal.end());
@@ -38,8 +43,7 @@ Engine::Impl::Batch Engine::Impl::plan_batch() {
   for (const std::unique_ptr<Job>& job : running) {
     if (!job->prefilling() || budget == 0) continue;
     const index_t length = std::min(budget, job->prompt_size() - job->done);
-    batch.parts.push_back(
-        {job.get(), nullptr, std::ssize(batch.ids), length, job->done + length == job->prompt_size()});
+    batch.add(job.get(), nullptr, length, job->done + length == job->prompt_size() ? 1 : 0);
     batch.slices.push_back({job->done, length, job->pages, false});
     const auto begin = job->request.prompt.begin() + job->done;
     batch.ids.insert(batch.ids.end(), begin, begin + length);
@@ -59,41 +63,19 @@ void Engine::Impl::run_batch() {
   const index_t hidden_size = model.config().hidden_size;
   const View hidden = ctx.temp(std::ssize(batch.ids), hidden_size);
   model.forward(ctx, hidden, batch.ids, cache, batch.slices);
-  // Rows whose logits are wanted: the last one of a part that draws, and those of its proposal.
-  const auto rows_wanted = [](const Part& p) -> index_t {
-    if (!p.draws) return 0;
-    return p.answer != nullptr ? 1 + std::ssize(p.answer->proposal) : 1;
-  };
-  std::vector<index_t> first_row = {0};
-  for (const Part& p : batch.parts) first_row.push_back(first_row.back() + rows_wanted(p));
-  const index_t num_parts = std::ssize(batch.parts), num_wanted = first_row.back();
-  const View wanted = ctx.temp(num_wanted, hidden_size), logits = ctx.temp_wide(num_wanted, model.config().vocab_size);
-  const auto part = [&](index_t i) -> const Part& { return batch.parts[static_cast<std::size_t>(i)]; };
-  const auto rows_of = [&](View v, index_t i) {
-    const auto at = static_cast<std::size_t>(i);
-    return v.slice_rows(first_row[at], first_row[at + 1] - first_row[at]);
-  };
-  for (index_t i = 0; i < num_parts; ++i) {
-    const View to = rows_of(wanted, i);
-    copy_rows(to, hidden.slice_rows(part(i).first_row + part(i).length - to.rows, to.rows));
-  }
-  if (num_wanted > 0) model.logits(ctx, logits, wanted);
+  const ConstView logits = logits_of(batch, hidden);
   check_mapped_files();
-  std::vector<Drawn> drawn(batch.parts.size());
-  ctx.exec.pool.parallel_for(num_parts, [&](index_t i, int) {
-    const Part& p = part(i);
-    if (p.answer != nullptr && p.draws)
-      drawn[static_cast<std::size_t>(i)] = draw(*p.job, *p.answer, rows_of(logits, i).slice_rows(0, 1).flat<float>());
-  });
+  std::vector<Drawn> drawn = draw_all(batch, logits);
 
   index_t prompt_tokens = 0, answers = 0;
-  for (index_t i = 0; i < num_parts; ++i) {
-    const Part& p = part(i);
-    const ConstView states = hidden.slice_rows(p.first_row, p.length), rows = rows_of(logits, i);
+  for (std::size_t i = 0; i < batch.parts.size(); ++i) {
+    const Part& p = batch.parts[i];
+    const ConstView states = hidden.slice_rows(p.first_row, p.length),
+                    rows = logits.slice_rows(p.first_logits, p.num_logits);
     if (p.answer == nullptr) {
       prompt_tokens += p.length;
       read_prompt(p, states);
-      if (!p.draws) continue;
+      if (p.num_logits == 0) continue;
       fork_answers(*p.job);
       for (Answer& a : p.job->answers) {
         if (with_mtp && !a.over) a.unread.append(states.slice_rows(p.length - 1, 1));
@@ -105,13 +87,36 @@ void Engine::Impl::run_batch() {
     Answer& a = *p.answer;
     const index_t known = p.length - std::ssize(a.proposal);
     a.length += known;
-    const index_t right = p.draws ? take_proposed(*p.job, a, std::move(drawn[static_cast<std::size_t>(i)]), rows) : 0;
+    const index_t right = p.num_logits > 0 ? take_proposed(*p.job, a, std::move(drawn[i]), rows) : 0;
     if (with_mtp) a.unread.append(states.slice_rows(0, known + right));
   }
 
   const double seconds = seconds_between(begin, Clock::now());
   if (answers > 0 && prompt_tokens > 0) pacer.took(static_cast<int>(prompt_tokens), seconds);
   if (prompt_tokens == 0 && drafted >= 0) depth.took(static_cast<int>(answers), drafted, seconds);
+}
+
+/// Lives until the scratch of the step goes.
+View Engine::Impl::logits_of(const Batch& batch, ConstView hidden_TD) {
+  const View wanted = ctx.temp(batch.num_logits, hidden_TD.cols),
+             logits = ctx.temp_wide(batch.num_logits, model.config().vocab_size);
+  for (const Part& p : batch.parts)
+    copy_rows(wanted.slice_rows(p.first_logits, p.num_logits),
+              hidden_TD.slice_rows(p.first_row + p.length - p.num_logits, p.num_logits));
+  if (batch.num_logits > 0) model.logits(ctx, logits, wanted);
+  return logits;
+}
+
+/// The next token of every answer. Those of a prompt that ends here wait until it has answers.
+std::vector<Engine::Impl::Drawn> Engine::Impl::draw_all(const Batch& batch, ConstView logits_TV) {
+  std::vector<Drawn> drawn(batch.parts.size());
+  ctx.exec.pool.parallel_for(std::ssize(batch.parts), [&](index_t i, int) {
+    const Part& p = batch.parts[static_cast<std::size_t>(i)];
+    if (p.answer != nullptr && p.num_logits > 0)
+      drawn[static_cast<std::size_t>(i)] =
+          draw(*p.job, *p.answer, logits_TV.slice_rows(p.first_logits, 1).flat<float>());
+  });
+  return drawn;
 }
 
 /// A piece of a prompt is in the cache: its log-probabilities, and its entries of the MTP layer. These need the token

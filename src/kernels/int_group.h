@@ -2,8 +2,8 @@
 // Weights as integers of 8 or 4 bits in groups along a row, each with a scale in f16; rows of activations as integers
 // of 8 bits in the same groups, each with a scale in f32. Plain functions that every instruction set shares, so that
 // all of them multiply the same codes.
+#include <algorithm>
 #include <cmath>
-#include <span>
 
 #include "tensor/dtype.h"
 
@@ -21,47 +21,77 @@ inline float round_to_f16(float v) {
   return to_f32(to_f16(v));
 }
 
-/// codes = nearest(x / scale) in [low, high]; gives back the scale.
-inline void encode_group(std::span<std::int8_t> codes, std::span<const float> x, float scale, int low, int high) {
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const float steps = scale == 0 ? 0 : std::nearbyint(x[i] / scale);
-    codes[i] = static_cast<std::int8_t>(std::fmin(std::fmax(steps, static_cast<float>(low)), static_cast<float>(high)));
+// The loops below are plain, and inlined where the code of one instruction set calls them, so that they become its
+// vectors; sums run in kSumLanes lanes, whatever the vectors have.
+inline constexpr std::size_t kSumLanes = 8;
+
+/// codes = nearest(x / scale), ties to even, in [low, high].
+[[gnu::always_inline]] inline void encode_group(std::int8_t* codes, const float* x, std::size_t count, float scale,
+                                                float low, float high) {
+  constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it leaves no bits behind the point
+  if (scale == 0) return static_cast<void>(std::fill_n(codes, count, 0));
+  for (std::size_t i = 0; i < count; ++i) {
+    float steps = x[i] / scale;
+    steps = steps < high ? steps : high;
+    steps = steps > low ? steps : low;
+    codes[i] = static_cast<std::int8_t>(static_cast<int>((steps + kRound) - kRound));
   }
 }
 
+/// sum of term(i) for i < count, a multiple of kSumLanes.
+template <class Term>
+[[gnu::always_inline]] inline float sum_in_lanes(std::size_t count, Term term) {
+  float sum[kSumLanes] = {};
+  for (std::size_t i = 0; i < count; i += kSumLanes)
+    for (std::size_t lane = 0; lane < kSumLanes; ++lane) sum[lane] += term(i + lane);
+  return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
+}
+
+/// max |x|
+[[gnu::always_inline]] inline float largest(const float* x, std::size_t count) {
+  float top[kSumLanes] = {};
+  for (std::size_t i = 0; i < count; i += kSumLanes)
+    for (std::size_t lane = 0; lane < kSumLanes; ++lane) {
+      const float v = std::fabs(x[i + lane]);
+      top[lane] = v > top[lane] ? v : top[lane];
+    }
+  float most = 0;
+  for (const float v : top) most = v > most ? v : most;
+  return most;
+}
+
 /// Codes of 8 bits, -127 to 127; scale = max |x| / 127, in f16.
-inline float quantize_group_i8(std::span<std::int8_t> codes, std::span<const float> x) {
-  float top = 0;
-  for (const float v : x) top = std::fmax(top, std::fabs(v));
-  const float scale = round_to_f16(top / 127);
-  encode_group(codes, x, scale, -127, 127);
+[[gnu::always_inline]] inline float quantize_group_i8(std::int8_t* codes, const float* x) {
+  constexpr std::size_t kCount = group_size(DType::kI8);
+  const float scale = round_to_f16(largest(x, kCount) / 127);
+  encode_group(codes, x, kCount, scale, -127, 127);
   return scale;
 }
 
 /// Codes of 4 bits, -8 to 7. The value farthest from zero becomes -8; then the scale that fits these codes best in
 /// least squares replaces the first one, if it makes the error smaller.
-inline float quantize_group_i4(std::span<std::int8_t> codes, std::span<const float> x) {
+[[gnu::always_inline]] inline float quantize_group_i4(std::int8_t* codes, const float* x) {
+  constexpr std::size_t kCount = group_size(DType::kI4);
+  const float most = largest(x, kCount);
   float far = 0;
-  for (const float v : x)
-    if (std::fabs(v) > std::fabs(far)) far = v;
-  const auto error_of = [&](std::span<const std::int8_t> q, float scale) {
-    float sum = 0;
-    for (std::size_t i = 0; i < x.size(); ++i) sum += (x[i] - q[i] * scale) * (x[i] - q[i] * scale);
-    return sum;
+  for (std::size_t i = kCount; i-- > 0;) far = std::fabs(x[i]) == most ? x[i] : far;  // the first of equals
+  const auto error_of = [&](const std::int8_t* q, float scale) {
+    return sum_in_lanes(kCount, [&](std::size_t i) {
+      const float off = x[i] - static_cast<float>(q[i]) * scale;
+      return off * off;
+    });
   };
-  float scale = round_to_f16(far / -8);
-  encode_group(codes, x, scale, -8, 7);
-  float xq = 0, qq = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) xq += x[i] * codes[i], qq += static_cast<float>(codes[i] * codes[i]);
+  const float scale = round_to_f16(far / -8);
+  encode_group(codes, x, kCount, scale, -8, 7);
+  const float xq = sum_in_lanes(kCount, [&](std::size_t i) { return x[i] * static_cast<float>(codes[i]); });
+  const float qq = sum_in_lanes(kCount, [&](std::size_t i) { return static_cast<float>(codes[i] * codes[i]); });
   if (qq == 0) return scale;
   const float fitted = round_to_f16(xq / qq);
-  std::int8_t again[32] = {};
-  encode_group({again, x.size()}, x, fitted, -8, 7);
-  if (error_of({again, x.size()}, fitted) < error_of(codes, scale)) {
-    scale = fitted;
-    for (std::size_t i = 0; i < x.size(); ++i) codes[i] = again[i];
-  }
-  return scale;
+  std::int8_t again[kCount];
+  encode_group(again, x, kCount, fitted, -8, 7);
+  if (!(error_of(again, fitted) < error_of(codes, scale))) return scale;
+  for (std::size_t i = 0; i < kCount; ++i) codes[i] = again[i];
+  return fitted;
 }
 
 /// Activations: code = nearest(x * inverse_scale(max |x|)), scale = max |x| / 127; groups of next to nothing are zero.
@@ -69,7 +99,8 @@ inline float inverse_scale(float most) {
   return most > 1e-30F ? 127 / most : 0;
 }
 
-inline float quantize_group(DType dtype, std::span<std::int8_t> codes, std::span<const float> x) {
+/// A whole group: what is beyond the end of a row is zero.
+[[gnu::always_inline]] inline float quantize_group(DType dtype, std::int8_t* codes, const float* x) {
   return dtype == DType::kI4 ? quantize_group_i4(codes, x) : quantize_group_i8(codes, x);
 }
 

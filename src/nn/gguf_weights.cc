@@ -10,6 +10,7 @@
 #include "formats/ggml_quantize.h"
 #include "formats/gguf_model.h"
 #include "formats/tokenizer_gguf.h"
+#include "kernels/elementwise.h"
 #include "nn/weights.h"
 
 namespace hadal {
@@ -17,15 +18,8 @@ namespace {
 
 using Layout = GgufPlace::Layout;
 
-void set_row(const View& to, index_t row, const float* from) {
-  for (index_t c = 0; c < to.cols; ++c) {
-    if (to.dtype == DType::kF32)
-      to.as<float>()(row, c) = from[c];
-    else if (to.dtype == DType::kBF16)
-      to.as<bf16>()(row, c) = to_bf16(from[c]);
-    else
-      to.as<double>()(row, c) = static_cast<double>(from[c]);
-  }
+void set_row(Exec& ex, const View& to, index_t row, const float* from) {
+  kernels::convert(ex, to.slice_rows(row, 1), view_of(Mat<const float>{from, 1, to.cols, to.cols}));
 }
 
 void get_row(float* to, const View& from, index_t row) {
@@ -120,7 +114,7 @@ class GgufSource final : public WeightSource {
     for_rows(ex, rows, [&](index_t i, index_t row) {
       std::vector<float> values(static_cast<std::size_t>(to.cols));
       ggml_dequantize(values.data(), type, from.data + ggml_bytes(type, row * to.cols), to.cols);
-      set_row(to, i, values.data());
+      set_row(ex, to, i, values.data());
     });
   }
 
@@ -146,7 +140,7 @@ class GgufSource final : public WeightSource {
       std::vector<float> row(static_cast<std::size_t>(to.cols));
       const index_t stored = moves ? interleaved_row(r, half) : p.first_row + r;
       ggml_dequantize(row.data(), type, from.data + ggml_bytes(type, stored * to.cols), to.cols);
-      set_row(to, r, row.data());
+      set_row(ex, to, r, row.data());
     });
   }
 
@@ -162,12 +156,12 @@ class GgufSource final : public WeightSource {
       for (index_t n = 0; n < size.nope; ++n) {
         for (index_t c = 0; c < size.rank; ++c)
           row[static_cast<std::size_t>(c)] = key[static_cast<std::size_t>(c * size.nope + n)];
-        set_row(p.value, first + n, row.data());
+        set_row(ex, p.value, first + n, row.data());
       }
       for (index_t u = 0; u < size.value; ++u) {
         ggml_dequantize(row.data(), v->type, v->data + ggml_bytes(v->type, (h * size.value + u) * size.rank),
                         size.rank);
-        set_row(p.value, first + size.nope + u, row.data());
+        set_row(ex, p.value, first + size.nope + u, row.data());
       }
     });
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/mapping_guard.h"
 #include "base/stopwatch.h"
 
 namespace hadal {
@@ -71,6 +72,7 @@ StepReport Trainer::step(const BatchFn& batches) {
   std::vector<Batch> micro_batches;
   for (std::int64_t first = 0; first < sequences; first += micro)
     micro_batches.push_back(batches(sequences_ + first, std::min(micro, sequences - first)));
+  check_mapped_files();  // which the tokens come from
   return step(micro_batches, sequences);
 }
 

@@ -120,7 +120,11 @@ class FileSource : public ByteSource {
  public:
   explicit FileSource(const fs::path& path)
       : file_(path), source_(make_byte_source(file_.bytes(), compression_of(path), path.string())) {}
-  Result<std::size_t> read(std::span<char> out, std::size_t* good) override { return source_->read(out, good); }
+  Result<std::size_t> read(std::span<char> out, std::size_t* good) override {
+    Result<std::size_t> count = source_->read(out, good);
+    check_mapped_files();
+    return count;
+  }
 
  private:
   MappedFile file_;

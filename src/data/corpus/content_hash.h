@@ -28,6 +28,7 @@ class ContentHash {
   void add_file(const std::filesystem::path& path) {
     const MappedFile mapped(path);
     add({reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size()});
+    check_mapped_files();
   }
   std::string hex() const {
     const XXH128_hash_t hash = XXH3_128bits_digest(state_);

@@ -128,6 +128,7 @@ JsonArray shapes_and_hashes(const SftDataOptions& options) {
     const MappedFile file(path);
     const std::string_view bytes(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
     inputs.push_back(JsonObject{{"path", path}, {"bytes", bytes.size()}, {"hash", hash_of(bytes)}});
+    check_mapped_files();
   }
   return inputs;
 }

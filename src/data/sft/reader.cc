@@ -10,6 +10,7 @@ void read_records(const std::filesystem::path& path, FunctionRef<void(Result<Jso
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   if (path.extension() == ".json" && first != std::string_view::npos && text[first] == '[') {
     Json all = parse_json(text, path.string(), {.max_bytes = std::int64_t{1} << 31});
+    check_mapped_files();
     index_t number = 0;
     for (Json& record : all.get_array()) {
       Result<Json> value(std::move(record));
@@ -23,6 +24,7 @@ void read_records(const std::filesystem::path& path, FunctionRef<void(Result<Jso
     text.remove_prefix(std::min(end + 1, text.size()));
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     Result<Json> value = try_parse_json(line, "line");
+    check_mapped_files();
     use(value, number);
   }
 }

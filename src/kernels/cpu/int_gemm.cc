@@ -25,39 +25,46 @@ template <DType kDType>
 index_t panel_bytes(index_t cols) {
   return num_groups(kDType, cols) * IntFormat<kDType>::kBlockBytes;
 }
+/// Four codes, each + 128: that turns the upper bit of a byte over.
+HADAL_INLINE std::uint32_t bytes_of_codes(const std::int8_t* codes) {
+  std::uint32_t word;
+  __builtin_memcpy(&word, codes, sizeof word);
+  return word ^ 0x80808080U;
+}
+/// Four codes, each + 8, in the lower halves of the bytes: of the four bits of a code, that turns the upper one over.
+HADAL_INLINE std::uint32_t nibbles_of(const std::int8_t* codes) {
+  std::uint32_t word;
+  __builtin_memcpy(&word, codes, sizeof word);
+  return (word ^ 0x08080808U) & 0x0F0F0F0FU;
+}
+
 /// Quantises and packs the panel of rows [first, first + kIntPanel) of W; rows beyond the last are zero.
-template <DType kDType>
-void pack_int_panel(std::byte* panel, ConstView w, index_t first) {
+template <DType kDType, class T>
+void pack_int_panel(std::byte* panel, Mat<const T> w, index_t first) {
   using F = IntFormat<kDType>;
-  float x[F::kGroup];
-  std::int8_t codes[F::kGroup];
+  constexpr index_t kWords = F::kGroup / 4;
+  const index_t rows = std::min<index_t>(kIntPanel, w.rows - first);
   for (index_t g = 0; g < num_groups(kDType, w.cols); ++g, panel += F::kBlockBytes) {
-    auto* bytes = reinterpret_cast<std::uint8_t*>(panel);
-    std::memset(bytes, kDType == DType::kI4 ? 0x88 : 0x80, F::kCodeBytes);
     const index_t begin = g * F::kGroup, count = std::min(F::kGroup, w.cols - begin);
-    for (index_t c = 0; c < kIntPanel; ++c) {
-      float scale = 0;
-      if (first + c < w.rows) {
-        const ConstView row = w.slice_rows(first + c, 1);
-        for (index_t i = 0; i < count; ++i)
-          x[i] = w.dtype == DType::kF32 ? row.as<float>()(0, begin + i) : to_f32(row.as<bf16>()(0, begin + i));
-        const auto n = static_cast<std::size_t>(count);
-        scale = quantize_group(kDType, {codes, n}, {x, n});
-        for (index_t i = 0; i < count; ++i) {
-          const auto code = static_cast<std::uint8_t>(codes[i] + F::kOffset);
-          const index_t word = i / 4;
-          if constexpr (kDType == DType::kI4) {
-            std::uint8_t& byte = bytes[(word / 2 * kIntPanel + c) * 4 + i % 4];
-            byte = word % 2 == 0 ? static_cast<std::uint8_t>((byte & 0xF0) | code)
-                                 : static_cast<std::uint8_t>((byte & 0x0F) | (code << 4));
-          } else {
-            bytes[(word * kIntPanel + c) * 4 + i % 4] = code;
-          }
-        }
-      }
-      const f16 stored = to_f16(scale);
-      std::memcpy(panel + F::kCodeBytes + c * 2, &stored, 2);
+    alignas(64) std::int8_t codes[kIntPanel][F::kGroup] = {};
+    f16 scales[kIntPanel] = {};
+    for (index_t c = 0; c < rows; ++c) {
+      alignas(64) float x[F::kGroup] = {};
+      const T* row = w.row(first + c).data() + begin;
+      for_vectors(count, [&](index_t i, auto lanes) { store(x + i, load(row + i, lanes), lanes); });
+      scales[c] = to_f16(quantize_group(kDType, codes[c], x));
     }
+    auto* words = reinterpret_cast<std::uint32_t*>(panel);
+    if constexpr (kDType == DType::kI4) {
+      for (index_t word = 0; word < kWords; word += 2)
+        for (index_t c = 0; c < kIntPanel; ++c)
+          words[word / 2 * kIntPanel + c] = nibbles_of(codes[c] + word * 4) | nibbles_of(codes[c] + (word + 1) * 4)
+                                                                                  << 4;
+    } else {
+      for (index_t word = 0; word < kWords; ++word)
+        for (index_t c = 0; c < kIntPanel; ++c) words[word * kIntPanel + c] = bytes_of_codes(codes[c] + word * 4);
+    }
+    std::memcpy(panel + F::kCodeBytes, scales, sizeof scales);
   }
 }
 
@@ -163,7 +170,11 @@ index_t packed_int_bytes(DType as, index_t rows, index_t cols) {
 void pack_int_matrix(Exec& ex, std::byte* to, ConstView w, DType as) {
   const auto pack = [&]<DType kDType>() {
     ex.pool.parallel_for(divide_up(w.rows, kIntPanel), [&](index_t p, int) {
-      pack_int_panel<kDType>(to + p * panel_bytes<kDType>(w.cols), w, p * kIntPanel);
+      std::byte* panel = to + p * panel_bytes<kDType>(w.cols);
+      if (w.dtype == DType::kF32)
+        pack_int_panel<kDType>(panel, w.as<float>(), p * kIntPanel);
+      else
+        pack_int_panel<kDType>(panel, w.as<bf16>(), p * kIntPanel);
     });
   };
   as == DType::kI4 ? pack.operator()<DType::kI4>() : pack.operator()<DType::kI8>();

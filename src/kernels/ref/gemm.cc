@@ -77,10 +77,11 @@ void pack_int(const IntMatrix& to, ConstView w, DType as) {
   for (index_t r = 0; r < w.rows; ++r)
     for (index_t g = 0; g < to.groups; ++g) {
       const index_t begin = g * size, count = std::min(size, w.cols - begin);
-      std::vector<float> x;
-      for (index_t i = 0; i < count; ++i) x.push_back(static_cast<float>(value(w, r, begin + i)));
-      to.scales[r * to.groups + g] =
-          quantize_group(as, {to.codes + r * w.cols + begin, static_cast<std::size_t>(count)}, x);
+      float x[64] = {};
+      std::int8_t codes[64] = {};
+      for (index_t i = 0; i < count; ++i) x[i] = static_cast<float>(value(w, r, begin + i));
+      to.scales[r * to.groups + g] = quantize_group(as, codes, x);
+      std::copy_n(codes, count, to.codes + r * w.cols + begin);
     }
 }
 
