@@ -84,7 +84,7 @@ def our_cell(cell):
     if got is None:
         return None
     row = json.loads(got[0].splitlines()[-1])
-    return row["tokens_per_second"], row["roof"], row["share"], got[1]
+    return row["tokens_per_second"], row["roof"], row["share"], row["peak_bytes"]  # without the probe of the roof
 
 
 print(f"{os.path.basename(model)} as {weights}, {threads} threads, {rounds} rounds, {time.strftime('%F %H:%M')} UTC"

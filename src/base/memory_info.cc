@@ -22,6 +22,8 @@ std::optional<std::int64_t> read_number(const fs::path& path) {
   return std::nullopt;
 }
 
+constexpr std::int64_t kKilo = 1024;
+
 /// The number after `key` in lines of "key number ...".
 std::optional<std::int64_t> read_field(const fs::path& path, std::string_view key) {
   std::ifstream file(path);
@@ -62,7 +64,6 @@ std::vector<Group> groups(const fs::path& root) {
 
 MemoryInfo memory_info(const fs::path& root) {
   MemoryInfo info;
-  constexpr std::int64_t kKilo = 1024;
   info.total = read_field(root / "proc/meminfo", "MemTotal:").value_or(0) * kKilo;
   info.available = read_field(root / "proc/meminfo", "MemAvailable:").value_or(info.total / kKilo) * kKilo;
   for (const Group& group : groups(root))
@@ -83,6 +84,11 @@ MemoryInfo memory_info(const fs::path& root) {
       if (name.empty()) break;
     }
   return info;
+}
+
+ProcessMemory process_memory() {
+  constexpr const char* kStatus = "/proc/self/status";
+  return {read_field(kStatus, "VmRSS:").value_or(0) * kKilo, read_field(kStatus, "VmHWM:").value_or(0) * kKilo};
 }
 
 std::int64_t parse_bytes(std::string_view text, std::string_view what) {

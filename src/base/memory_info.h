@@ -15,6 +15,12 @@ struct MemoryInfo {
 /// /sys lie, for tests.
 MemoryInfo memory_info(const std::filesystem::path& root = "/");
 
+/// What this process holds now, and the most that it held so far; bytes.
+struct ProcessMemory {
+  std::int64_t resident = 0, peak = 0;
+};
+ProcessMemory process_memory();
+
 /// "8000000000", "7.5G", "512M": units of 1024. Throws Error on anything else. `what` names the value in the message.
 std::int64_t parse_bytes(std::string_view text, std::string_view what);
 /// "7.45 GB", units of 1024.

@@ -23,29 +23,47 @@ void put_byte(std::byte* to, int v) {
   *to = static_cast<std::byte>(v);
 }
 
+/// nearest(x * inverse), ties to even, in [low, high]; NaN becomes `low`. No calls and no branches: the searches below
+/// try about twenty scales for every value of a model.
+inline float steps_of(float x, float inverse, float low, float high) {
+  constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it leaves no bits behind the point
+  float steps = x * inverse;
+  steps = steps > low ? steps : low;
+  steps = steps < high ? steps : high;
+  return (steps + kRound) - kRound;
+}
 int code_of(float x, float inverse, int low, int high) {
-  const float steps = std::nearbyint(x * inverse);  // NaN becomes `low`
-  return static_cast<int>(std::fmin(std::fmax(steps, static_cast<float>(low)), static_cast<float>(high)));
+  return static_cast<int>(steps_of(x, inverse, static_cast<float>(low), static_cast<float>(high)));
 }
 float inverse_of(float scale) {
   return scale == 0 ? 0 : 1 / scale;
 }
 
+/// sum of term(i) over a part of kCount values, in lanes that become vectors.
+template <std::size_t kCount, class Term>
+inline float sum_of(Term term) {
+  constexpr std::size_t kLanes = 8;
+  float sum[kLanes] = {};
+  for (std::size_t i = 0; i < kCount; i += kLanes)
+    for (std::size_t lane = 0; lane < kLanes; ++lane) sum[lane] += term(i + lane);
+  return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
+}
+
 /// The scale s of codes q in [low, high], low = -(high + 1), for which sum (x - s q)^2 is smallest, among candidates.
 /// The value farthest from zero is near `low`, the longer end; so s may be negative.
-float search_scale(std::span<const float> x, int low, int high) {
+template <std::size_t kCount>
+float search_scale(const float* x, float low, float high) {
   float far = 0;
-  for (const float v : x)
-    if (std::fabs(v) > std::fabs(far)) far = v;
+  for (std::size_t i = 0; i < kCount; ++i)
+    if (std::fabs(x[i]) > std::fabs(far)) far = x[i];
   if (std::fabs(far) < 1e-30F) return 0;
   float best = 0, most = 0;
   for (int step = -9; step <= 9; ++step) {
-    const float inverse = (static_cast<float>(low) + 0.1F * static_cast<float>(step)) / far;
-    float xq = 0, qq = 0;
-    for (const float v : x) {
-      const auto q = static_cast<float>(code_of(v, inverse, low, high));
-      xq += v * q, qq += q * q;
-    }
+    const float inverse = (low + 0.1F * static_cast<float>(step)) / far;
+    float q[kCount];
+    for (std::size_t i = 0; i < kCount; ++i) q[i] = steps_of(x[i], inverse, low, high);
+    const float xq = sum_of<kCount>([&](std::size_t i) { return x[i] * q[i]; });
+    const float qq = sum_of<kCount>([&](std::size_t i) { return q[i] * q[i]; });
     // With s = xq / qq the error is sum x^2 - xq^2 / qq.
     if (qq > 0 && xq * xq > most * qq) most = xq * xq / qq, best = xq / qq;
   }
@@ -56,31 +74,30 @@ float search_scale(std::span<const float> x, int low, int high) {
 struct Affine {
   float scale = 0, minimum = 0;
 };
-Affine search_affine(std::span<const float> x, int high) {
-  const auto [least, largest] = std::ranges::minmax(x);
+Affine search_affine(const float* x, float high) {
+  constexpr std::size_t kCount = 32;
+  const auto [least, largest] = std::ranges::minmax(std::span(x, kCount));
   const float low = std::min(least, 0.0F), range = largest - low;
   if (!(range > 1e-30F)) return {0, -low};
-  const auto n = static_cast<float>(x.size());
-  float sum_x = 0, best_error = INFINITY;
-  for (const float v : x) sum_x += v;
+  constexpr float n = kCount;
+  const float sum_x = sum_of<kCount>([&](std::size_t i) { return x[i]; });
+  float best_error = INFINITY;
   Affine best;
   for (int step = -10; step <= 10; ++step) {
-    const float inverse = (static_cast<float>(high) + 0.1F * static_cast<float>(step)) / range;
-    float sum_q = 0, qq = 0, xq = 0;
-    std::array<float, 32> code{};
-    for (std::size_t i = 0; i < x.size(); ++i) {
-      code[i] = static_cast<float>(code_of(x[i] - low, inverse, 0, high));
-      sum_q += code[i], qq += code[i] * code[i], xq += x[i] * code[i];
-    }
+    const float inverse = (high + 0.1F * static_cast<float>(step)) / range;
+    float q[kCount];
+    for (std::size_t i = 0; i < kCount; ++i) q[i] = steps_of(x[i] - low, inverse, 0, high);
+    const float sum_q = sum_of<kCount>([&](std::size_t i) { return q[i]; });
+    const float qq = sum_of<kCount>([&](std::size_t i) { return q[i] * q[i]; });
+    const float xq = sum_of<kCount>([&](std::size_t i) { return x[i] * q[i]; });
     const float determinant = n * qq - sum_q * sum_q;
     Affine fit{0, -1};
     if (determinant > 0) fit = {(n * xq - sum_x * sum_q) / determinant, -(qq * sum_x - sum_q * xq) / determinant};
     if (fit.minimum < 0) fit = {qq > 0 ? xq / qq : 0, 0};  // also where all codes are equal
-    float error = 0;
-    for (std::size_t i = 0; i < x.size(); ++i) {
-      const float off = x[i] - (fit.scale * code[i] - fit.minimum);
-      error += off * off;
-    }
+    const float error = sum_of<kCount>([&](std::size_t i) {
+      const float off = x[i] - (fit.scale * q[i] - fit.minimum);
+      return off * off;
+    });
     if (fit.scale > 0 && error < best_error) best_error = error, best = fit;
   }
   return best;
@@ -95,7 +112,7 @@ void q8_0_block(std::byte* to, std::span<const float> x) {
 }
 
 void q4_0_block(std::byte* to, std::span<const float> x) {
-  const float inverse = inverse_of(put_f16(to, search_scale(x, -8, 7)));
+  const float inverse = inverse_of(put_f16(to, search_scale<32>(x.data(), -8, 7)));
   for (std::size_t i = 0; i < 16; ++i)
     put_byte(to + 2 + i, (code_of(x[i], inverse, -8, 7) + 8) | (code_of(x[i + 16], inverse, -8, 7) + 8) << 4);
 }
@@ -107,7 +124,7 @@ void k_block(std::byte* to, std::span<const float> x) {
   std::array<Affine, 8> parts;
   float most_scale = 0, most_minimum = 0;
   for (std::size_t j = 0; j < 8; ++j) {
-    parts[j] = search_affine(x.subspan(j * 32, 32), kHigh);
+    parts[j] = search_affine(x.data() + j * 32, kHigh);
     most_scale = std::max(most_scale, parts[j].scale);
     most_minimum = std::max(most_minimum, parts[j].minimum);
   }
@@ -144,7 +161,7 @@ void q6_k_block(std::byte* to, std::span<const float> x) {
   std::array<float, 16> scale{};
   float far = 0;
   for (std::size_t j = 0; j < 16; ++j) {
-    scale[j] = search_scale(x.subspan(j * 16, 16), -32, 31);
+    scale[j] = search_scale<16>(x.data() + j * 16, -32, 31);
     if (std::fabs(scale[j]) > std::fabs(far)) far = scale[j];
   }
   const float d = put_f16(to + 208, far / -128);

@@ -32,8 +32,8 @@ CacheFormat parse_cache_format(std::string_view name, DType compute) {
   fail("cache: got \"", name, "\", want bf16|fp8|int8|heads");
 }
 
-index_t cache_width(const ModelConfig& config, bool per_head) {
-  return key_width(config, per_head) + value_width(config);
+index_t cache_width(const ModelConfig& config) {
+  return key_width(config, /*per_head=*/false) + value_width(config);
 }
 
 index_t cache_bytes(const ModelConfig& config, DType compute, CacheFormat format) {

@@ -40,8 +40,8 @@ struct KvCache {
 /// to[j] = the row of key j of the segment, j < k_len.
 void gather_keys(Exec& ex, View to, ConstView from, const kernels::AttentionSegment& segment);
 
-/// Values that one token takes in one layer, and their bytes.
-index_t cache_width(const ModelConfig& config, bool per_head = false);
+/// Values that one token takes in one layer (of MLA: the latent), and the bytes in a format.
+index_t cache_width(const ModelConfig& config);
 index_t cache_bytes(const ModelConfig& config, DType compute, CacheFormat format);
 
 inline int pages_of(index_t tokens) {

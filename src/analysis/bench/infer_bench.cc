@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -7,6 +6,7 @@
 
 #include "analysis/bench/cmd_bench.h"
 #include "analysis/bench/harness.h"
+#include "base/memory_info.h"
 #include "base/random.h"
 #include "base/stopwatch.h"
 #include "kernels/elementwise.h"
@@ -89,7 +89,8 @@ struct Subject {
   ModelConfig config;
   Model model;
   std::string name;
-  double bits_per_weight = 16;  // of the experts
+  double bits_per_weight = 16;   // of the experts
+  std::int64_t peak_memory = 0;  // of loading and of steps; the probes of the roof have memory of their own
 
   explicit Subject(const InferBenchOptions& o)
       : pool(o.threads),
@@ -108,7 +109,10 @@ struct Subject {
                       : o.weights == "int8" || o.weights == "fp8-weights" ? 8.25
                       : o.weights == "bf16"                               ? 16
                                                                           : 4.5;
+    peak_memory = process_memory().peak;
   }
+  /// Call between a step and the next probe.
+  void look_at_memory() { peak_memory = std::max(peak_memory, process_memory().resident); }
   static ModelConfig load(const InferBenchOptions& o) {
     HADAL_CHECK(o.config.empty() != o.model.empty(), "bench: give one of --config and --model");
     ModelConfig config = o.model.empty() ? load_model_config(o.config) : load_model_config(o.model);
@@ -158,9 +162,7 @@ double median_seconds(int repeats, const F& f, const Between& between) {
 }
 
 void print(const InferBenchOptions& o, const std::string& name, double tokens_per_second, double rate, double roof,
-           const char* unit) {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
+           const char* unit, std::int64_t peak_memory) {
   if (o.json) {
     fmt::print("{}\n", json_line(JsonObject{{"name", name},
                                             {"tokens_per_second", tokens_per_second},
@@ -168,11 +170,11 @@ void print(const InferBenchOptions& o, const std::string& name, double tokens_pe
                                             {"roof", roof},
                                             {"share", rate / roof},
                                             {"unit", unit},
-                                            {"peak_bytes", usage.ru_maxrss * 1024}}));
+                                            {"peak_bytes", peak_memory}}));
     return;
   }
   fmt::print("{:56} {:9.1f} tokens/s  {:7.1f} G{}  {:4.1f}% of {:.0f}  peak {:.2f} GB\n", name, tokens_per_second,
-             rate / 1e9, unit, 100 * rate / roof, roof / 1e9, static_cast<double>(usage.ru_maxrss) * 1024 / 1e9);
+             rate / 1e9, unit, 100 * rate / roof, roof / 1e9, static_cast<double>(peak_memory) / 1e9);
 }
 
 /// Tokens/s of decoding `batch` sequences with `depth` tokens in their caches.
@@ -196,6 +198,7 @@ void decode_row(Subject& s, const InferBenchOptions& o, const char* verb, int ba
     }
   };
   steps();
+  s.look_at_memory();
   std::vector<double> roofs;
   const double per_step =
       median_seconds(o.repeats, steps, [&] { roofs.push_back(kernels::measure_read_bandwidth(s.exec)); }) / kSteps;
@@ -203,7 +206,7 @@ void decode_row(Subject& s, const InferBenchOptions& o, const char* verb, int ba
   const double cache_bytes = static_cast<double>(depth) * static_cast<double>(cache_width(s.config)) *
                              s.config.num_hidden_layers * static_cast<double>(bytes_of(s.ctx.precision.compute, 1));
   print(o, s.label(o, fmt::format("{}/batch={},depth={}", verb, batch, depth)), batch / per_step,
-        (s.active_bytes() + batch * cache_bytes) / per_step, roofs[roofs.size() / 2], "B/s");
+        (s.active_bytes() + batch * cache_bytes) / per_step, roofs[roofs.size() / 2], "B/s", s.peak_memory);
 }
 
 }  // namespace
@@ -226,6 +229,7 @@ int bench_prefill(Args args) {
       }
     };
     prompt();
+    s.look_at_memory();
     std::vector<double> roofs;
     const auto kind = o.weights == "f32"    ? kernels::RoofKind::kF32
                       : o.weights == "bf16" ? kernels::RoofKind::kBF16
@@ -240,7 +244,7 @@ int bench_prefill(Args args) {
     const double flops =
         (training_flops_per_token(s.config, length) / 3 - head) * length + head * static_cast<double>(num_chunks);
     print(o, s.label(o, fmt::format("prefill/tokens={},chunk={}", length, o.chunk)), length / seconds, flops / seconds,
-          roof, "FLOP/s");
+          roof, "FLOP/s", s.peak_memory);
   }
   return 0;
 }
