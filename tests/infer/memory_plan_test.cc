@@ -42,8 +42,13 @@ struct Planner {
 TEST(MemoryPlan, CountsEveryWeight) {
   Planner planner;
   const MemoryPlan plan = planner.plan({.weights = "f32"});
-  // Packing adds columns up to whole vectors, and the latent halves of kv_b_proj.
-  EXPECT_GT(plan.weight_bytes(), 4 * count_parameters(planner.config).total);
+  // Packing adds columns up to whole vectors, and the latent halves of kv_b_proj. The embedding stays in the model's
+  // file unless a cache of packed weights holds it.
+  const std::int64_t all = 4 * count_parameters(planner.config).total,
+                     embedding = std::int64_t{4} * planner.config.vocab_size * planner.config.hidden_size;
+  EXPECT_GT(plan.weight_bytes(), all - embedding);
+  EXPECT_EQ(planner.plan({.weights = "f32", .weights_cache = "somewhere"}).weight_bytes(),
+            plan.weight_bytes() + embedding);
   EXPECT_EQ(plan.resident_weight_bytes(), plan.weight_bytes());
   EXPECT_EQ(plan.num_experts, 16);
   EXPECT_EQ(plan.cache_tokens % 96, 0);
