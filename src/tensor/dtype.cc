@@ -78,8 +78,14 @@ DType parse_dtype(std::string_view name) {
   fail("dtype: got \"", name, "\", want f64|f32|f16|bf16|e4m3|e5m2|e5m6|ue8m0|i64|i32|i8|u8|i4");
 }
 
+// Scales of groups are f16, read and written by the million: normal numbers only move their fields and the bias of the
+// exponent, 15 or 127.
+constexpr std::uint32_t kF16Bias = (127U - 15U) << 23;
+
 float to_f32(f16 v) {
-  return decode(v.bits, 5, 10, true);
+  const std::uint32_t bits = v.bits, magnitude = bits & 0x7FFFU;
+  if (magnitude < 0x0400 || magnitude >= 0x7C00) return decode(bits, 5, 10, true);
+  return std::bit_cast<float>((bits & 0x8000U) << 16 | ((magnitude << 13) + kF16Bias));
 }
 float to_f32(e4m3 v) {
   return decode(v.bits, 4, 3, false);
@@ -95,6 +101,12 @@ float to_f32(ue8m0 v) {
 }
 
 f16 to_f16(float v) {
+  const auto bits = std::bit_cast<std::uint32_t>(v);
+  const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
+  if (magnitude >= std::bit_cast<std::uint32_t>(0x1p-14F) && magnitude <= std::bit_cast<std::uint32_t>(65504.0F)) {
+    const std::uint32_t rounded = magnitude + 0xFFFU + ((magnitude >> 13) & 1U);  // nearest, ties to even
+    return {static_cast<std::uint16_t>((bits >> 16 & 0x8000U) | ((rounded - kF16Bias) >> 13))};
+  }
   return {static_cast<std::uint16_t>(encode(v, 5, 10, true, false))};
 }
 e4m3 to_e4m3(float v) {
