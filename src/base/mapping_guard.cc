@@ -29,13 +29,14 @@ char cut_path[sizeof(Slot::path)];
 struct sigaction previous;
 
 /// The pages from the fault to the end of the mapping are gone: zeros take their place.
-bool replace_pages(std::uintptr_t address) {
+bool replace_pages(void* fault) {
+  const auto address = reinterpret_cast<std::uintptr_t>(fault);
   for (Slot& slot : slots) {
     const std::uintptr_t begin = slot.begin.load(std::memory_order_acquire), end = slot.end.load();
     if (begin == 0 || address < begin || address >= end) continue;
-    const std::uintptr_t first = address / kPage * kPage;
-    if (::mmap(reinterpret_cast<void*>(first), end - first, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
-               0) == MAP_FAILED)
+    const std::uintptr_t in_page = address % kPage;
+    if (::mmap(static_cast<std::byte*>(fault) - in_page, end - (address - in_page), PROT_READ,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
       return false;
     int none = -1;
     if (cut_slot.compare_exchange_strong(none, -2)) {
@@ -48,7 +49,7 @@ bool replace_pages(std::uintptr_t address) {
 }
 
 void on_bus_error(int signal, siginfo_t* info, void* context) {
-  if (replace_pages(reinterpret_cast<std::uintptr_t>(info->si_addr))) return;
+  if (replace_pages(info->si_addr)) return;
   if ((previous.sa_flags & SA_SIGINFO) != 0 && previous.sa_sigaction != nullptr)
     return previous.sa_sigaction(signal, info, context);
   ::sigaction(signal, &previous, nullptr);
