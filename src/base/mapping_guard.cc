@@ -24,7 +24,8 @@ struct Slot {
 constexpr std::uintptr_t kPage = 4096;
 std::array<Slot, 1024> slots;  // files beyond that are not guarded
 std::mutex slots_mutex;
-std::atomic<int> cut_slot{-1};
+enum class Cut : int { kNone, kBeingNoted, kNoted };
+std::atomic<Cut> cut{Cut::kNone};
 char cut_path[sizeof(Slot::path)];
 struct sigaction previous;
 
@@ -38,10 +39,10 @@ bool replace_pages(void* fault) {
     if (::mmap(static_cast<std::byte*>(fault) - in_page, end - (address - in_page), PROT_READ,
                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
       return false;
-    int none = -1;
-    if (cut_slot.compare_exchange_strong(none, -2)) {
-      __builtin_memcpy(cut_path, slot.path, sizeof cut_path);
-      cut_slot.store(static_cast<int>(&slot - slots.data()), std::memory_order_release);
+    Cut none = Cut::kNone;
+    if (cut.compare_exchange_strong(none, Cut::kBeingNoted)) {
+      __builtin_memcpy(cut_path, slot.path, sizeof cut_path);  // the slot may come to hold another file
+      cut.store(Cut::kNoted, std::memory_order_release);
     }
     return true;
   }
@@ -97,14 +98,13 @@ MappingGuard& MappingGuard::operator=(MappingGuard&& other) noexcept {
 }
 
 std::string_view cut_short() {
-  return cut_slot.load(std::memory_order_acquire) >= 0 ? std::string_view(cut_path) : std::string_view();
+  return cut.load(std::memory_order_acquire) == Cut::kNoted ? std::string_view(cut_path) : std::string_view();
 }
 
 void check_mapped_files() {
   const std::string_view path = cut_short();
   HADAL_CHECK(path.empty(), path,
-              ": became shorter while it was in use; what was read beyond its end is lost. Restore ",
-              "the file and start again");
+              ": became shorter while it was in use; what lay behind its end is lost. Restore it and start again");
 }
 
 }  // namespace hadal

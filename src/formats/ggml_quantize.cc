@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "tensor/dtype.h"
+#include "tensor/lanes.h"
 
 namespace hadal {
 namespace {
@@ -26,27 +27,16 @@ void put_byte(std::byte* to, int v) {
 /// nearest(x * inverse), ties to even, in [low, high]; NaN becomes `low`. No calls and no branches: the searches below
 /// try about twenty scales for every value of a model.
 inline float steps_of(float x, float inverse, float low, float high) {
-  constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it leaves no bits behind the point
   float steps = x * inverse;
   steps = steps > low ? steps : low;
   steps = steps < high ? steps : high;
-  return (steps + kRound) - kRound;
+  return nearest_integer(steps);
 }
 int code_of(float x, float inverse, int low, int high) {
   return static_cast<int>(steps_of(x, inverse, static_cast<float>(low), static_cast<float>(high)));
 }
 float inverse_of(float scale) {
   return scale == 0 ? 0 : 1 / scale;
-}
-
-/// sum of term(i) over a part of kCount values, in lanes that become vectors.
-template <std::size_t kCount, class Term>
-inline float sum_of(Term term) {
-  constexpr std::size_t kLanes = 8;
-  float sum[kLanes] = {};
-  for (std::size_t i = 0; i < kCount; i += kLanes)
-    for (std::size_t lane = 0; lane < kLanes; ++lane) sum[lane] += term(i + lane);
-  return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
 }
 
 /// The scale s of codes q in [low, high], low = -(high + 1), for which sum (x - s q)^2 is smallest, among candidates.
@@ -62,8 +52,8 @@ float search_scale(const float* x, float low, float high) {
     const float inverse = (low + 0.1F * static_cast<float>(step)) / far;
     float q[kCount];
     for (std::size_t i = 0; i < kCount; ++i) q[i] = steps_of(x[i], inverse, low, high);
-    const float xq = sum_of<kCount>([&](std::size_t i) { return x[i] * q[i]; });
-    const float qq = sum_of<kCount>([&](std::size_t i) { return q[i] * q[i]; });
+    const float xq = sum_in_lanes<kCount>([&](std::size_t i) { return x[i] * q[i]; });
+    const float qq = sum_in_lanes<kCount>([&](std::size_t i) { return q[i] * q[i]; });
     // With s = xq / qq the error is sum x^2 - xq^2 / qq.
     if (qq > 0 && xq * xq > most * qq) most = xq * xq / qq, best = xq / qq;
   }
@@ -80,21 +70,21 @@ Affine search_affine(const float* x, float high) {
   const float low = std::min(least, 0.0F), range = largest - low;
   if (!(range > 1e-30F)) return {0, -low};
   constexpr float n = kCount;
-  const float sum_x = sum_of<kCount>([&](std::size_t i) { return x[i]; });
+  const float sum_x = sum_in_lanes<kCount>([&](std::size_t i) { return x[i]; });
   float best_error = INFINITY;
   Affine best;
   for (int step = -10; step <= 10; ++step) {
     const float inverse = (high + 0.1F * static_cast<float>(step)) / range;
     float q[kCount];
     for (std::size_t i = 0; i < kCount; ++i) q[i] = steps_of(x[i] - low, inverse, 0, high);
-    const float sum_q = sum_of<kCount>([&](std::size_t i) { return q[i]; });
-    const float qq = sum_of<kCount>([&](std::size_t i) { return q[i] * q[i]; });
-    const float xq = sum_of<kCount>([&](std::size_t i) { return x[i] * q[i]; });
+    const float sum_q = sum_in_lanes<kCount>([&](std::size_t i) { return q[i]; });
+    const float qq = sum_in_lanes<kCount>([&](std::size_t i) { return q[i] * q[i]; });
+    const float xq = sum_in_lanes<kCount>([&](std::size_t i) { return x[i] * q[i]; });
     const float determinant = n * qq - sum_q * sum_q;
     Affine fit{0, -1};
     if (determinant > 0) fit = {(n * xq - sum_x * sum_q) / determinant, -(qq * sum_x - sum_q * xq) / determinant};
     if (fit.minimum < 0) fit = {qq > 0 ? xq / qq : 0, 0};  // also where all codes are equal
-    const float error = sum_of<kCount>([&](std::size_t i) {
+    const float error = sum_in_lanes<kCount>([&](std::size_t i) {
       const float off = x[i] - (fit.scale * q[i] - fit.minimum);
       return off * off;
     });

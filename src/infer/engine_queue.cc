@@ -171,7 +171,7 @@ void Engine::Impl::release(Job& job) {
 }
 
 /// Later prompts that go on where an answer ended find its pages. With latent attention these hold what decoding
-/// rounded, not what a prompt would have: only when asked for.
+/// rounded, not what a prompt would have: only when asked for, or when the cache keeps every head.
 void Engine::Impl::remember(const Job& job, const Answer& a) {
   const bool as_prefilled = !model.config().uses_mla() || cache.layers.front().per_head;
   if (!options.prefix_cache || !(as_prefilled || options.reuse_answers)) return;

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "tensor/dtype.h"
+#include "tensor/lanes.h"
 
 namespace hadal::kernels {
 
@@ -22,36 +23,26 @@ inline float round_to_f16(float v) {
 }
 
 // The loops below are plain, and inlined where the code of one instruction set calls them, so that they become its
-// vectors; sums run in kSumLanes lanes, whatever the vectors have.
-inline constexpr std::size_t kSumLanes = 8;
+// vectors (tensor/lanes.h).
 
 /// codes = nearest(x / scale), ties to even, in [low, high].
 [[gnu::always_inline]] inline void encode_group(std::int8_t* codes, const float* x, std::size_t count, float scale,
                                                 float low, float high) {
-  constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it leaves no bits behind the point
   if (scale == 0) return static_cast<void>(std::fill_n(codes, count, 0));
   for (std::size_t i = 0; i < count; ++i) {
     float steps = x[i] / scale;
     steps = steps < high ? steps : high;
     steps = steps > low ? steps : low;
-    codes[i] = static_cast<std::int8_t>(static_cast<int>((steps + kRound) - kRound));
+    codes[i] = static_cast<std::int8_t>(static_cast<int>(nearest_integer(steps)));
   }
-}
-
-/// sum of term(i) for i < count, a multiple of kSumLanes.
-template <class Term>
-[[gnu::always_inline]] inline float sum_in_lanes(std::size_t count, Term term) {
-  float sum[kSumLanes] = {};
-  for (std::size_t i = 0; i < count; i += kSumLanes)
-    for (std::size_t lane = 0; lane < kSumLanes; ++lane) sum[lane] += term(i + lane);
-  return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
 }
 
 /// max |x|
 [[gnu::always_inline]] inline float largest(const float* x, std::size_t count) {
-  float top[kSumLanes] = {};
-  for (std::size_t i = 0; i < count; i += kSumLanes)
-    for (std::size_t lane = 0; lane < kSumLanes; ++lane) {
+  constexpr std::size_t kLanes = 8;
+  float top[kLanes] = {};
+  for (std::size_t i = 0; i < count; i += kLanes)
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
       const float v = std::fabs(x[i + lane]);
       top[lane] = v > top[lane] ? v : top[lane];
     }
@@ -76,15 +67,15 @@ template <class Term>
   float far = 0;
   for (std::size_t i = kCount; i-- > 0;) far = std::fabs(x[i]) == most ? x[i] : far;  // the first of equals
   const auto error_of = [&](const std::int8_t* q, float scale) {
-    return sum_in_lanes(kCount, [&](std::size_t i) {
+    return sum_in_lanes<kCount>([&](std::size_t i) {
       const float off = x[i] - static_cast<float>(q[i]) * scale;
       return off * off;
     });
   };
   const float scale = round_to_f16(far / -8);
   encode_group(codes, x, kCount, scale, -8, 7);
-  const float xq = sum_in_lanes(kCount, [&](std::size_t i) { return x[i] * static_cast<float>(codes[i]); });
-  const float qq = sum_in_lanes(kCount, [&](std::size_t i) { return static_cast<float>(codes[i] * codes[i]); });
+  const float xq = sum_in_lanes<kCount>([&](std::size_t i) { return x[i] * static_cast<float>(codes[i]); });
+  const float qq = sum_in_lanes<kCount>([&](std::size_t i) { return static_cast<float>(codes[i] * codes[i]); });
   if (qq == 0) return scale;
   const float fitted = round_to_f16(xq / qq);
   std::int8_t again[kCount];
