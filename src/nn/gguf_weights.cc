@@ -108,6 +108,8 @@ class GgufSource final : public WeightSource {
     set_param(ex, p, wide.view());
   }
 
+  bool is_mapped(const std::string&) const override { return true; }
+
   void read_rows(Exec& ex, View to, const std::string& name, std::span<const int> rows) override {
     const Source& from = sources_.at(name);
     const GgmlType type = from.tensor->type;

@@ -20,6 +20,9 @@ class WeightSource {
   /// p.value (=), in its dtype (E4M3: and p.scales). From any thread; cheap once for each parameter, in about the order
   /// of visit_params.
   virtual void read(Exec& ex, const Param& p) = 0;
+  /// Whether a tensor lies in a mapped file, not in a copy that lives as long as this source (safetensors that are not
+  /// aligned).
+  virtual bool is_mapped(const std::string& name) const = 0;
   /// to (=) rows of the tensor of that name, a matrix that read() would not rearrange. From any thread.
   virtual void read_rows(Exec& ex, View to, const std::string& name, std::span<const int> rows) = 0;
 };

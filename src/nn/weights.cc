@@ -105,6 +105,8 @@ class SafetensorsSource final : public WeightSource {
     });
   }
 
+  bool is_mapped(const std::string& name) const override { return places_.at(name).stored->mapped; }
+
   void read_rows(Exec& ex, View to, const std::string& name, std::span<const int> rows) override {
     const ConstView from = places_.at(name).stored->view();
     for_rows(ex, rows,
@@ -193,13 +195,14 @@ void load_packed(Model& model, Exec& ex, const std::filesystem::path& folder, co
   const std::shared_ptr<WeightSource> source = open_weights(folder);
   source->match(model);
   const ParamVisitor read = [&](const Param& p) { source->read(ex, p); };
+  const std::string embedding(kEmbeddingName);
+  const bool in_file = places == nullptr && source->is_mapped(embedding);  // a step needs few of its rows
   model.visit_unpacked([&](const Param& p) {
-    if (places != nullptr || p.name != kEmbeddingName) read(p);
+    if (!in_file || p.name != embedding) read(p);
   });
-  if (places == nullptr)  // a few rows for each step: they stay in the file
-    model.use_embedding([source, name = std::string(kEmbeddingName)](Exec& e, View to, std::span<const int> ids) {
-      source->read_rows(e, to, name, ids);
-    });
+  if (in_file)
+    model.use_embedding(
+        [source, embedding](Exec& e, View to, std::span<const int> ids) { source->read_rows(e, to, embedding, ids); });
   model.pack({.ex = ex, .fill = read, .places = places}, recipe);
   check_mapped_files();
 }
