@@ -41,6 +41,7 @@ struct ThreadPool::Impl {
                                  kInside = kOpen - 1;
   std::atomic<std::uint64_t> gate{0};
 
+  std::vector<LinesAhead> ahead;
   std::vector<std::thread> threads;
   std::mutex mutex;
   std::condition_variable wake;
@@ -67,6 +68,11 @@ struct ThreadPool::Impl {
     inside_loop = false;
   }
 
+  void pause(int worker) {
+    ahead[static_cast<std::size_t>(worker)].ask();
+    _mm_pause();
+  }
+
   /// Whether there is a loop that a worker who was last in loop `seen` may join.
   bool open_for(std::uint64_t seen) const {
     const std::uint64_t g = gate.load();
@@ -79,7 +85,7 @@ struct ThreadPool::Impl {
       int spins = 0;
       while (!open_for(seen) && !stopping.load(std::memory_order_relaxed)) {
         if (++spins < kSpins) {
-          _mm_pause();
+          pause(worker);
           continue;
         }
         std::unique_lock lock(mutex);
@@ -100,6 +106,7 @@ struct ThreadPool::Impl {
 ThreadPool::ThreadPool(int num_threads) : impl_(std::make_unique<Impl>()) {
   HADAL_CHECK(num_threads >= 0 && num_threads <= 4096, "threads: got ", num_threads, ", want 0 (all) to 4096");
   if (num_threads == 0) num_threads = cpus_of_process();
+  impl_->ahead = std::vector<LinesAhead>(static_cast<std::size_t>(num_threads));
   for (int worker = 1; worker < num_threads; ++worker)
     impl_->threads.emplace_back([this, worker] { impl_->work(worker); });
 }
@@ -115,6 +122,10 @@ ThreadPool::~ThreadPool() {
 
 int ThreadPool::num_threads() const {
   return static_cast<int>(impl_->threads.size()) + 1;
+}
+
+LinesAhead& ThreadPool::ahead(int worker) {
+  return impl_->ahead[static_cast<std::size_t>(worker)];
 }
 
 void ThreadPool::parallel_for(index_t num_tasks, FunctionRef<void(index_t, int)> body) {
@@ -136,7 +147,7 @@ void ThreadPool::parallel_for(index_t num_tasks, FunctionRef<void(index_t, int)>
   p.gate.fetch_and(~Impl::kOpen);
   for (int spins = 0; (p.gate.load(std::memory_order_acquire) & Impl::kInside) != 0; ++spins) {
     if (spins < kSpins)
-      _mm_pause();
+      p.pause(0);
     else
       std::this_thread::yield();  // a worker that is inside may need this CPU
   }

@@ -5,6 +5,8 @@
 #include <memory>
 #include <type_traits>
 
+#include "base/lines_ahead.h"
+
 namespace hadal {
 
 using index_t = std::int64_t;
@@ -40,6 +42,9 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int num_threads() const;
+
+  /// What a worker is about to read.
+  LinesAhead& ahead(int worker);
 
   /// Calls body(task, worker) once for each task in [0, num_tasks), in any order, on any worker in [0, num_threads).
   /// Returns when all are done. The first exception of a task is rethrown here after the others ended. Never nested:

@@ -4,6 +4,7 @@
 
 #include "base/cpu_info.h"
 #include "base/parallel.h"
+#include "kernels/read_order.h"
 #include "tensor/storage.h"
 
 namespace hadal {
@@ -22,6 +23,7 @@ class Exec {
   ThreadPool& pool;
   const KernelTable& kernels;
   Isa isa;
+  ReadOrder read_order;
 
   /// Scratch of worker `worker`, at least `bytes` long, cache-line aligned, with undefined content. Valid until the
   /// next call for the same worker; a kernel asks for all it needs at once. worker -1: one more buffer, for what the

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <type_traits>
@@ -229,7 +230,9 @@ void run_task(Exec& ex, int worker, Heads out, View lse_HT, const AttentionInput
 
   const Forward<W> forward{in, segment, task.key_head, lanes, in.scale * kLog2E, weights};
   const index_t num_keys = lanes.keys_seen_by_block(task.end - 1);
-  const auto prefetch_keys = [&](index_t first) { source.prefetch(first, std::min(kKeyBlock, num_keys - first)); };
+  const auto prefetch_keys = [&](index_t first) {
+    source.rows(first, std::min(kKeyBlock, num_keys - first)).ask_all();
+  };
   prefetch_block(in.q, segment, task.key_head, lanes, task.begin);
   prefetch_keys(0);
   for (index_t first = 0; first < num_keys; first += kKeyBlock) {
@@ -274,10 +277,10 @@ void run_forward(Exec& ex, Heads out, View lse_HT, const AttentionInputs& in) {
   ex.pool.parallel_for(static_cast<index_t>(tasks.size()), [&](index_t task, int worker) {
     const ForwardTask& t = tasks[static_cast<std::size_t>(task)];
     if (!t.narrow) return run_task<W>(ex, worker, out, lse_HT, in, t);
-    // The task that this worker is likely to take next: many short sequences are bound by the way to their keys.
-    if (const auto next = static_cast<std::size_t>(task + ex.pool.num_threads()); next < tasks.size())
-      narrow_queries(tasks[next]).prefetch();
-    narrow_queries(t).run(ex, worker, out, lse_HT);
+    // Many short sequences are bound by the way to their keys: those of the task that this worker takes next, likely.
+    const auto next = static_cast<std::size_t>(task + ex.pool.num_threads());
+    const bool known = next < tasks.size() && tasks[next].narrow;
+    narrow_queries(t).run(ex, worker, out, lse_HT, known ? narrow_queries(tasks[next]).rows(0) : PacedRows());
   });
 }
 

@@ -75,6 +75,43 @@ inline void prefetch_rows(const RowSource<T>& rows, index_t num) {
   if (rows.first_dim > 0) prefetch_rows(rows.first, num, rows.first_stride * kBytes, rows.first_dim * kBytes);
   if (rows.second_dim > 0) prefetch_rows(rows.second, num, rows.second_stride * kBytes, rows.second_dim * kBytes);
 }
+/// Rows that are asked for a few lines at a time. A processor drops prefetches beyond those it can have under way (24
+/// lines on Zen 4), so of a whole block asked for at once most would not come.
+class PacedRows {
+ public:
+  void add(const void* first, index_t num, index_t stride_bytes, index_t row_bytes) {
+    if (stride_bytes == row_bytes) row_bytes *= num, num = 1;
+    if (num > 0 && row_bytes > 0)
+      parts_[count_++] = {static_cast<const std::byte*>(first), num, stride_bytes, row_bytes};
+  }
+  template <class T>
+  void add(const RowSource<T>& rows, index_t num) {
+    constexpr index_t kBytes = sizeof(T);
+    add(rows.first, num, rows.first_stride * kBytes, rows.first_dim * kBytes);
+    add(rows.second, num, rows.second_stride * kBytes, rows.second_dim * kBytes);
+  }
+  void ask(int lines) {
+    for (; lines > 0 && at_ < count_; --lines) {
+      Part& part = parts_[at_];
+      __builtin_prefetch(part.row + offset_, 0, 2);
+      offset_ += 64;
+      if (offset_ < part.bytes) continue;
+      offset_ = 0, part.row += part.stride;
+      if (--part.rows == 0) ++at_;
+    }
+  }
+  void ask_all() { ask(1 << 30); }
+
+ private:
+  struct Part {
+    const std::byte* row = nullptr;
+    index_t rows = 0, stride = 0, bytes = 0;
+  };
+  std::array<Part, 4> parts_;
+  std::size_t count_ = 0, at_ = 0;
+  index_t offset_ = 0;
+};
+
 /// The rows of one block of queries; none beyond the last block.
 template <int kWrite = 0, class Byte>
 inline void prefetch_block(const BasicHeads<Byte>& heads, const AttentionSegment& s, index_t key_head,
@@ -177,20 +214,22 @@ struct KeyBlocks {
     if (!coded_v()) return value_source<T>(in, segment, key_head, first);
     return {.first = coded_k() && same() ? wide_k : wide_v, .first_stride = in.v.dim, .first_dim = in.v.dim};
   }
-  /// Asks for the rows of a block ahead of their use.
-  void prefetch(index_t first, index_t num) const {
-    const index_t row = segment.key_row(first);
+  /// The rows of a block.
+  PacedRows rows(index_t first, index_t num) const {
+    PacedRows rows;
     const auto codes = [&](const ConstHeads& h) {
-      prefetch_rows(h.data + row * h.row_stride + key_head * h.dim, num, h.row_stride, h.dim);
+      rows.add(h.data + segment.key_row(first) * h.row_stride + key_head * h.dim, num, h.row_stride, h.dim);
     };
     if (!coded_k())
-      prefetch_rows(keys(first), num);
+      rows.add(keys(first), num);
     else
       codes(in.k);
+    if (same()) return rows;
     if (!coded_v())
-      prefetch_rows(values(first), num);
-    else if (!same())
+      rows.add(values(first), num);
+    else
       codes(in.v);
+    return rows;
   }
 };
 

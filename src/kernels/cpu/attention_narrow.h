@@ -15,6 +15,7 @@ static_assert(kKeyBlock % (kNarrowVecs * kLanes) == 0);
 
 /// Buffers of one task.
 struct NarrowTask {
+  PacedRows next;                              // what is read after this block
   float *wide_k = nullptr, *wide_v = nullptr;  // of KeyBlocks
   float* q = nullptr;                          // [queries][words of dk]
   float* k = nullptr;                          // [keys][words of dk]: rows that cannot be transposed where they lie
@@ -29,6 +30,18 @@ struct NarrowTask {
   alignas(64) float shift[kNarrowLanes] = {}, sum[kNarrowLanes] = {};
   index_t seen[kNarrowLanes] = {};  // keys from the start of the segment
 };
+
+/// dot_tile, and asks meanwhile for what is read next.
+template <class W, int kRows, int kVecs>
+HADAL_INLINE void dot_and_ask(Vec (&acc)[kRows][kVecs], PacedRows& next, const float* a, index_t a_stride,
+                              const float* b, index_t b_stride, index_t num_words) {
+  constexpr index_t kWords = 8;
+  constexpr int kLinesAtOnce = 12;  // come about in the time of so many words
+  for (index_t w = 0; w < num_words; w += kWords) {
+    next.ask(kLinesAtOnce);
+    dot_tile<W>(acc, a + w, a_stride, b + w * b_stride, b_stride, std::min(kWords, num_words - w));
+  }
+}
 
 /// to[word][row] of `num` rows, kKeyBlock words apart; writes whole vectors of rows and of words. Rows that do not
 /// exist read as the last one: their lanes are masked later.
@@ -60,10 +73,10 @@ HADAL_INLINE VecI seen_lanes(index_t first, index_t seen) {
 /// p = the weights of kRows queries from `row` on for kVecs vectors of keys from `key` on, of the block that starts at
 /// key `first` of the segment.
 template <class W, int kRows, int kVecs>
-[[gnu::noinline]] void narrow_weights_at(const NarrowTask& t, index_t row, index_t first, index_t key) {
+[[gnu::noinline]] void narrow_weights_at(NarrowTask& t, index_t row, index_t first, index_t key) {
   constexpr int kBatch = std::max(kVecs / 2, 1);
   Vec acc[kRows][kVecs] = {};
-  dot_tile<W>(acc, t.q + row * t.dk_words, t.dk_words, t.k_by_key + key, kKeyBlock, t.dk_words);
+  dot_and_ask<W>(acc, t.next, t.q + row * t.dk_words, t.dk_words, t.k_by_key + key, kKeyBlock, t.dk_words);
 #pragma GCC unroll 8
   for (int m = 0; m < kRows; ++m) {
     const Vec minus = -broadcast(t.shift[row + m]);
@@ -84,7 +97,7 @@ template <class W, int kRows, int kVecs>
 }
 /// Of the first `num` keys of the block, and zeros up to a whole tile: sums go by tiles.
 template <class W, int kRows>
-inline void narrow_weights(const NarrowTask& t, index_t row, index_t first, index_t num) {
+inline void narrow_weights(NarrowTask& t, index_t row, index_t first, index_t num) {
   const index_t end = round_up(round_up(num, kTileKeys), kLanes);
   index_t key = 0;
   const auto run = [&]<int kVecs>() {
@@ -133,10 +146,10 @@ HADAL_INLINE void weights_to_words([[maybe_unused]] const NarrowTask& t, [[maybe
 
 /// out (=|+=) weights . v for kRows queries from `row` on and kVecs vectors of channels from `channel` on.
 template <class W, int kRows, int kVecs>
-[[gnu::noinline]] void narrow_product(const NarrowTask& t, index_t row, index_t channel, index_t num_words, bool add) {
+[[gnu::noinline]] void narrow_product(NarrowTask& t, index_t row, index_t channel, index_t num_words, bool add) {
   Vec acc[kRows][kVecs] = {};
-  dot_tile<W>(acc, t.weights + row * (kKeyBlock / W::kPair), kKeyBlock / W::kPair, t.v + channel, t.v_stride,
-              num_words);
+  dot_and_ask<W>(acc, t.next, t.weights + row * (kKeyBlock / W::kPair), kKeyBlock / W::kPair, t.v + channel, t.v_stride,
+                 num_words);
 #pragma GCC unroll 8
   for (int m = 0; m < kRows; ++m) {
 #pragma GCC unroll 8
@@ -147,7 +160,7 @@ template <class W, int kRows, int kVecs>
   }
 }
 template <class W, int kRows>
-inline void narrow_products(const NarrowTask& t, index_t row, index_t num_words, bool add) {
+inline void narrow_products(NarrowTask& t, index_t row, index_t num_words, bool add) {
   constexpr int kVecs = kRows == 1 ? 2 * kNarrowRows : 4;
   index_t u = 0;
   const auto run = [&]<int kColumns>() {
@@ -209,8 +222,8 @@ struct NarrowQueries {
     return {in, segment, key_head, reinterpret_cast<T*>(t.wide_k), reinterpret_cast<T*>(t.wide_v)};
   }
 
-  /// Asks for the first block of keys.
-  void prefetch() const { blocks({}).prefetch(0, std::min(kKeyBlock, num_keys())); }
+  /// Those of a block of keys.
+  PacedRows rows(index_t first) const { return blocks({}).rows(first, std::min(kKeyBlock, num_keys() - first)); }
 
   /// Buffers in the worker's scratch, with the queries.
   NarrowTask begin(Exec& ex, int worker) const {
@@ -238,10 +251,10 @@ struct NarrowQueries {
     return t;
   }
 
-  /// Packs the block of keys that starts at key `first`, and asks for the next one. Returns the number of its keys.
-  index_t pack_keys(NarrowTask& t, index_t first, index_t end) const {
+  /// Packs the block of keys that starts at key `first`. Returns the number of its keys.
+  index_t pack_keys(NarrowTask& t, index_t first) const {
     const KeyBlocks<T> from = blocks(t);
-    const index_t keys = std::min(kKeyBlock, end - first);
+    const index_t keys = std::min(kKeyBlock, num_keys() - first);
     from.widen(first, keys);
     transpose_keys(t, from.keys(first), keys);
     const RowSource<T> values = from.values(first);
@@ -249,7 +262,6 @@ struct NarrowQueries {
     if constexpr (std::is_same_v<T, float>)
       if (values.first_dim % kLanes == 0) t.v = values.first, t.v_stride = values.first_stride;
     if (t.v == t.packed_v) pack_along_rows<W>(t.packed_v, t.v_stride, values, keys);
-    if (const index_t next = first + kKeyBlock; next < end) from.prefetch(next, std::min(kKeyBlock, end - next));
     return keys;
   }
   void transpose_keys(const NarrowTask& t, const RowSource<T>& from, index_t keys) const {
@@ -265,11 +277,12 @@ struct NarrowQueries {
   }
 
   /// t.out (=|+=) weights . v of the packed block.
-  void add_products(const NarrowTask& t, index_t keys, bool add) const {
+  void add_products(NarrowTask& t, index_t keys, bool add) const {
     weights_to_words<W>(t, num);
     index_t i = 0;
     for (; i + kNarrowRows <= num; i += kNarrowRows) narrow_products<W, kNarrowRows>(t, i, words_of<W>(keys), add);
     for (; i < num; ++i) narrow_products<W, 1>(t, i, words_of<W>(keys), add);
+    t.next.ask_all();
   }
 
   /// The result of query i from its sums.
@@ -283,11 +296,13 @@ struct NarrowQueries {
     lse_HT.as<float>()(head(i), row(i)) = (shift + log_sum[0]) * (1.0F / kLog2E);
   }
 
-  void run(Exec& ex, int worker, Heads out, View lse_HT) const {
+  /// after: what this worker is likely to read then.
+  void run(Exec& ex, int worker, Heads out, View lse_HT, const PacedRows& after) const {
     NarrowTask t = begin(ex, worker);
     const index_t end = num_keys();
     for (index_t first = 0; first < end; first += kKeyBlock) {
-      const index_t keys = pack_keys(t, first, end);
+      const index_t keys = pack_keys(t, first);
+      t.next = first + kKeyBlock < end ? rows(first + kKeyBlock) : after;
       index_t i = 0;
       for (; i + kNarrowRows <= num; i += kNarrowRows) narrow_add_keys<W, kNarrowRows>(t, i, first, keys);
       for (; i < num; ++i) narrow_add_keys<W, 1>(t, i, first, keys);

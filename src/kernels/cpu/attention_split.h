@@ -21,9 +21,10 @@ class SplitAttention {
     float sum[kNarrowLanes] = {};
     for (index_t block = 0; block < num_blocks; block += round) {
       const index_t count = std::min(round, num_blocks - block);
-      const index_t parts = std::min<index_t>(count, kPartsPerThread * ex.pool.num_threads());
+      const index_t threads = ex.pool.num_threads();
+      const index_t parts = std::min(count, std::clamp(count / kLeastBlocks, threads, kPartsPerThread * threads));
       ex.pool.parallel_for(parts, [&](index_t part, int worker) {
-        keep_blocks(ex, worker, block, count * part / parts, count * (part + 1) / parts, end);
+        keep_blocks(ex, worker, block + count * part / parts, block + count * (part + 1) / parts, block);
       });
       for (index_t i = 0; i < queries_.num; ++i)
         if (!add_sums(sum[i], i, count)) return false;
@@ -36,21 +37,22 @@ class SplitAttention {
 
  private:
   static constexpr index_t kTiles = kKeyBlock / kTileKeys;
-  static constexpr index_t kPartsPerThread = 2;
-  static constexpr index_t kRoundBlocks = 256;  // so many results are kept at a time
+  static constexpr index_t kPartsPerThread = 2, kLeastBlocks = 4;  // the first block of a part was not asked for
+  static constexpr index_t kRoundBlocks = 256;                     // so many results are kept at a time
 
   float* kept(index_t block) const { return kept_ + block * size_; }
 
-  /// Blocks [first, last) of a round that starts at block `round`: for each its products, then the sums of its tiles.
-  void keep_blocks(Exec& ex, int worker, index_t round, index_t first, index_t last, index_t end) const {
+  /// For each of the blocks [first, last) of the round that starts at block `round`: its products, then the sums of its
+  /// tiles.
+  void keep_blocks(Exec& ex, int worker, index_t first, index_t last, index_t round) const {
     NarrowTask t = queries_.begin(ex, worker);
     for (index_t block = first; block < last; ++block) {
-      const index_t first_key = (round + block) * kKeyBlock;
-      const index_t keys = queries_.pack_keys(t, first_key, end);
+      const index_t first_key = block * kKeyBlock, keys = queries_.pack_keys(t, first_key);
+      t.next = block + 1 < last ? queries_.rows(first_key + kKeyBlock) : PacedRows();
       index_t i = 0;
       for (; i + kNarrowRows <= queries_.num; i += kNarrowRows) narrow_weights<W, kNarrowRows>(t, i, first_key, keys);
       for (; i < queries_.num; ++i) narrow_weights<W, 1>(t, i, first_key, keys);
-      t.out = kept(block);
+      t.out = kept(block - round);
       for (i = 0; i < queries_.num; ++i)
         for (index_t tile = 0; tile < kTiles; ++tile)
           t.out[product_size_ + i * kTiles + tile] =

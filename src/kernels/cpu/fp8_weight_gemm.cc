@@ -129,7 +129,8 @@ void multiply(Exec& ex, View y, Mat<const T> x, const PackedWeights& w, std::spa
   constexpr index_t kWideBytes = kFp8Tile / kValues<T> * kPanel * 4;
   static constexpr float kOne = 1;
 
-  for_tasks(ex, shapes, w.rows, kFp8Tile, panel_bytes(w.cols), kPanel, [&](const Task& task, int worker) {
+  const WeightStream weights{w.matrices, divide_up(w.rows, kPanel), panel_bytes(w.cols)};
+  for_tasks(ex, shapes, w.rows, kFp8Tile, weights, kPanel, [&](const Task& task, int worker) {
     std::byte* wide = ex.scratch(worker, kWideBytes + kChunk * kPanel * 4);
     auto* sums = reinterpret_cast<float*>(wide + kWideBytes);  // of the tiles so far, where the output is bf16
     const std::byte* matrix = w.matrices[static_cast<std::size_t>(task.group)];

@@ -54,7 +54,7 @@ void multiply_packed(Exec& ex, View y, Mat<const T> x, const PackedWeights& w, s
                      Write write) {
   std::vector<Group<T>> groups = make_groups<T, Form::kNt>(y, x, Mat<const T>{}, offsets, write);
   for (std::size_t e = 0; e < groups.size(); ++e) groups[e].packed = w.matrices[e];
-  Driver<T, Form::kNt>(ex, y, x.stride, 0, write).run(groups);
+  Driver<T, Form::kNt>(ex, y, x.stride, 0, write).run(groups, w.matrices);
 }
 
 }  // namespace

@@ -49,7 +49,8 @@ class Driver {
   Driver(Exec& ex, View out, index_t a_stride, index_t b_stride, Write write)
       : ex_(ex), out_(out), a_stride_(a_stride), b_stride_(b_stride), write_(write) {}
 
-  void run(std::span<Group<T>> groups) {
+  /// matrices: where the groups are packed.
+  void run(std::span<Group<T>> groups, std::span<const std::byte* const> matrices = {}) {
     if (out_.cols == 0) return;
     std::vector<GroupShape> shapes;
     index_t words = 0;
@@ -59,8 +60,10 @@ class Driver {
     }
     prepare_left(groups);
     const bool packed = !groups.empty() && is_packed(groups.front());
-    const index_t panel_bytes = packed ? words_of<T>(groups.front().k) * kPanel * 4 : 0;
-    for_tasks(ex_, shapes, out_.cols, words, panel_bytes, kPanel, [&](const Task& task, int worker) {
+    const WeightStream weights =
+        packed ? WeightStream{matrices, divide_up(out_.cols, kPanel), words_of<T>(groups.front().k) * kPanel * 4}
+               : WeightStream{};
+    for_tasks(ex_, shapes, out_.cols, words, weights, kPanel, [&](const Task& task, int worker) {
       run_task(groups[static_cast<std::size_t>(task.group)], task, worker);
     });
   }

@@ -16,14 +16,14 @@ inline bool streams_weights(std::span<const GroupShape> groups) {
 /// Panels that one thread reads from front to back, while threads without work take some from the back.
 class alignas(64) PanelRun {
  public:
-  struct Range {
-    index_t first = 0, end = 0;
-  };
+  using Range = StreamShare;
   void set(Range r) { range_.store(bits(r), std::memory_order_relaxed); }
-  /// At most `most` panels, none when all are taken.
-  Range take_front(index_t most) {
-    return take([&](Range r) { return Range{r.first, std::min(r.first + most, r.end)}; });
+  /// A quarter of what is left, at least `least` panels; none when all are taken.
+  Range take_front(index_t least) {
+    return take(
+        [&](Range r) { return Range{r.first, std::min(r.first + std::max(least, (r.end - r.first) / 4), r.end)}; });
   }
+  /// At most `most` panels.
   Range take_back(index_t most) {
     return take([&](Range r) { return Range{std::max(r.end - most, r.first), r.end}; });
   }
@@ -46,24 +46,24 @@ class alignas(64) PanelRun {
   std::atomic<std::uint64_t> range_{0};
 };
 
-/// The panels of all groups with rows, one after the other, are cut into a run for each thread: a long stream, which
+/// The panels of all groups with rows, one after the other, are cut into a run for each worker: a long stream, which
 /// the hardware fetches ahead (pieces of 32 KiB that threads take in turn reach half the bandwidth of two long
-/// streams). The runs are handed out in small chunks, so that all threads end at about the same time.
+/// streams). Towards its end a run is handed out in small chunks, so that all workers end at about the same time.
 template <class F>
-void for_streams(Exec& ex, std::span<const GroupShape> groups, index_t n, index_t panel_bytes, index_t unit,
+void for_streams(Exec& ex, std::span<const GroupShape> groups, index_t n, const WeightStream& weights, index_t unit,
                  const F& f) {
   constexpr index_t kChunkBytes = 16 * 1024;
   std::vector<index_t> active;
   for (index_t e = 0; e < static_cast<index_t>(groups.size()); ++e)
     if (groups[static_cast<std::size_t>(e)].m > 0) active.push_back(e);
-  const index_t panels = divide_up(n, unit), total = panels * static_cast<index_t>(active.size());
+  const index_t panels = weights.panels, total = panels * std::ssize(active);
   HADAL_CHECK(total < index_t{1} << 32, "packed_gemm: ", total, " panels of one product");
-  const index_t threads = std::min<index_t>(ex.pool.num_threads(), total);
-  const index_t chunk = std::max<index_t>(1, kChunkBytes / std::max<index_t>(panel_bytes, 1));
-  std::vector<PanelRun> runs(static_cast<std::size_t>(threads));
-  for (index_t t = 0; t < threads; ++t)
-    runs[static_cast<std::size_t>(t)].set({total * t / threads, total * (t + 1) / threads});
-  ex.pool.parallel_for(threads, [&](index_t t, int worker) {
+  const int workers = ex.pool.num_threads();
+  const index_t chunk = std::max<index_t>(1, kChunkBytes / std::max<index_t>(weights.panel_bytes, 1));
+  std::vector<PanelRun> runs(static_cast<std::size_t>(workers));
+  for (int w = 0; w < workers; ++w) runs[static_cast<std::size_t>(w)].set(StreamShare::of(total, w, workers));
+  ex.read_order.begin(ex.pool, weights, active);
+  ex.pool.parallel_for(std::min<index_t>(workers, total), [&](index_t, int worker) {
     const auto multiply = [&](PanelRun::Range range) {
       for (index_t p = range.first; p < range.end;) {
         const index_t e = active[static_cast<std::size_t>(p / panels)], first = p % panels;
@@ -74,20 +74,21 @@ void for_streams(Exec& ex, std::span<const GroupShape> groups, index_t n, index_
       }
       return range.first < range.end;
     };
-    while (multiply(runs[static_cast<std::size_t>(t)].take_front(chunk))) {
+    // Its own run first: the beginning of it may be in this worker's caches (ReadOrder).
+    while (multiply(runs[static_cast<std::size_t>(worker)].take_front(chunk))) {
     }
-    for (index_t other = 1; other < threads; ++other)
-      while (multiply(runs[static_cast<std::size_t>((t + other) % threads)].take_back(chunk))) {
+    for (int other = 1; other < workers; ++other)
+      while (multiply(runs[static_cast<std::size_t>((worker + other) % workers)].take_back(chunk))) {
       }
   });
 }
 
 /// Calls f(task, worker) for blocks that cover the outputs of all groups. words: of a block of the reduced axis;
-/// panel_bytes: of `unit` columns of packed weights, 0 when they are not packed.
+/// weights: of `unit` columns to a panel, empty when they are not packed.
 template <class F>
-void for_tasks(Exec& ex, std::span<const GroupShape> groups, index_t n, index_t words, index_t panel_bytes,
+void for_tasks(Exec& ex, std::span<const GroupShape> groups, index_t n, index_t words, const WeightStream& weights,
                index_t unit, const F& f) {
-  if (panel_bytes > 0 && streams_weights(groups)) return for_streams(ex, groups, n, panel_bytes, unit, f);
+  if (weights.panel_bytes > 0 && streams_weights(groups)) return for_streams(ex, groups, n, weights, unit, f);
   const std::vector<Task> tasks = plan_tasks(groups, n, words, ex.pool.num_threads(), unit);
   ex.pool.parallel_for(std::ssize(tasks),
                        [&](index_t i, int worker) { f(tasks[static_cast<std::size_t>(i)], worker); });

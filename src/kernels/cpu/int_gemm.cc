@@ -135,7 +135,8 @@ void multiply_int(Exec& ex, View y, ConstView x, const PackedWeights& w, std::sp
   std::vector<GroupShape> shapes;
   for (std::size_t e = 0; e + 1 < offsets.size(); ++e) shapes.push_back({offsets[e + 1] - offsets[e], w.cols});
   const IntRows all{codes, scales, sums, groups, F::kGroup};
-  for_tasks(ex, shapes, w.rows, w.cols / 4, panel_bytes<kDType>(w.cols), kIntPanel, [&](const Task& task, int) {
+  const WeightStream weights{w.matrices, divide_up(w.rows, kIntPanel), panel_bytes<kDType>(w.cols)};
+  for_tasks(ex, shapes, w.rows, w.cols / 4, weights, kIntPanel, [&](const Task& task, int) {
     const std::byte* matrix = w.matrices[static_cast<std::size_t>(task.group)];
     const index_t row0 = offsets[static_cast<std::size_t>(task.group)] + task.row;
     const index_t element = y.dtype == DType::kBF16 ? 2 : 4;
