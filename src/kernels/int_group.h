@@ -22,32 +22,41 @@ inline float round_to_f16(float v) {
   return to_f32(to_f16(v));
 }
 
-// The loops below are plain, and inlined where the code of one instruction set calls them, so that they become its
-// vectors (tensor/lanes.h).
+// Eight floats at a time, in the vectors of whatever instruction set the caller is compiled for (tensor/lanes.h).
+typedef float EightFloats __attribute__((vector_size(32)));
+typedef std::int32_t EightInts __attribute__((vector_size(32)));
+typedef std::int8_t EightCodes __attribute__((vector_size(8)));
+
+[[gnu::always_inline]] inline EightFloats eight_floats(const float* x) {
+  EightFloats v;
+  __builtin_memcpy(&v, x, sizeof v);
+  return v;
+}
 
 /// codes = nearest(x / scale), ties to even, in [low, high].
 [[gnu::always_inline]] inline void encode_group(std::int8_t* codes, const float* x, std::size_t count, float scale,
                                                 float low, float high) {
   if (scale == 0) return static_cast<void>(std::fill_n(codes, count, 0));
-  for (std::size_t i = 0; i < count; ++i) {
-    float steps = x[i] / scale;
-    steps = steps < high ? steps : high;
-    steps = steps > low ? steps : low;
-    codes[i] = static_cast<std::int8_t>(static_cast<int>(nearest_integer(steps)));
+  constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it leaves no bits behind the point
+  for (std::size_t i = 0; i < count; i += 8) {
+    EightFloats steps = eight_floats(x + i) / scale;
+    steps = steps < high ? steps : EightFloats{} + high;
+    steps = steps > low ? steps : EightFloats{} + low;
+    const EightInts nearest = __builtin_convertvector((steps + kRound) - kRound, EightInts);
+    const EightCodes eight = __builtin_convertvector(nearest, EightCodes);
+    __builtin_memcpy(codes + i, &eight, sizeof eight);
   }
 }
 
 /// max |x|
 [[gnu::always_inline]] inline float largest(const float* x, std::size_t count) {
-  constexpr std::size_t kLanes = 8;
-  float top[kLanes] = {};
-  for (std::size_t i = 0; i < count; i += kLanes)
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      const float v = std::fabs(x[i + lane]);
-      top[lane] = v > top[lane] ? v : top[lane];
-    }
+  EightFloats top = {};
+  for (std::size_t i = 0; i < count; i += 8) {
+    const EightFloats v = reinterpret_cast<EightFloats>(reinterpret_cast<EightInts>(eight_floats(x + i)) & 0x7FFFFFFF);
+    top = v > top ? v : top;
+  }
   float most = 0;
-  for (const float v : top) most = v > most ? v : most;
+  for (int lane = 0; lane < 8; ++lane) most = top[lane] > most ? top[lane] : most;
   return most;
 }
 

@@ -97,8 +97,9 @@ class GgufSource final : public WeightSource {
 
   void read(Exec& ex, const Param& p) override {
     const Source& from = sources_.at(p.name);
+    const bool last = p.is_vector || from.key != nullptr || p.first_row + p.value.rows == from.tensor->dims[1];
     const auto read_to = [&](const Param& to) {
-      ahead_.pass(from.piece, [&] { from.key != nullptr ? read_split(ex, to, from) : read_param(ex, to, from); });
+      ahead_.pass(from.piece, last, [&] { from.key != nullptr ? read_split(ex, to, from) : read_param(ex, to, from); });
     };
     if (p.value.dtype != DType::kE4M3) return read_to(p);
     Tensor wide(DType::kF32, p.value.rows, p.value.cols);
@@ -106,6 +107,11 @@ class GgufSource final : public WeightSource {
     as_f32.value = wide.view();
     read_to(as_f32);
     set_param(ex, p, wide.view());
+  }
+
+  bool finer_than_bf16() const override {
+    return std::ranges::any_of(file_.tensors(),
+                               [](const GgufTensor& t) { return t.dims.size() > 1 && t.type != GgmlType::kBF16; });
   }
 
   bool is_mapped(const std::string&) const override { return true; }
@@ -136,13 +142,22 @@ class GgufSource final : public WeightSource {
     // A vector is one row, unless its elements change places.
     const bool moves = from.place.layout == Layout::kInterleaved;
     const View to = moves ? as_column(p) : p.value;
-    const index_t half = moves ? to.rows / from.place.heads / 2 : 0;
+    const index_t half = moves ? from.tensor->dims.back() / from.place.heads / 2 : 0;
     const GgmlType type = from.tensor->type;
-    ex.pool.parallel_for(to.rows, [&](index_t r, int) {
-      std::vector<float> row(static_cast<std::size_t>(to.cols));
-      const index_t stored = moves ? interleaved_row(r, half) : p.first_row + r;
-      ggml_dequantize(row.data(), type, from.data + ggml_bytes(type, stored * to.cols), to.cols);
-      set_row(ex, to, r, row.data());
+    constexpr index_t kRows = 8;  // of a task
+    ex.pool.parallel_for((to.rows + kRows - 1) / kRows, [&](index_t task, int) {
+      std::vector<float> buffer;
+      for (index_t r = task * kRows; r < std::min(to.rows, (task + 1) * kRows); ++r) {
+        const index_t row = p.first_row + r, stored = moves ? interleaved_row(row, half) : row;
+        const std::byte* data = from.data + ggml_bytes(type, stored * to.cols);
+        if (to.dtype == DType::kF32) {
+          ggml_dequantize(to.as<float>().row(r).data(), type, data, to.cols);
+          continue;
+        }
+        buffer.resize(static_cast<std::size_t>(to.cols));
+        ggml_dequantize(buffer.data(), type, data, to.cols);
+        set_row(ex, to, r, buffer.data());
+      }
     });
   }
 

@@ -125,21 +125,20 @@ void Linear::wide_rows(Exec& ex, View to, index_t first) const {
     kernels::convert(ex, to, rows);
 }
 
-/// Matrix e as weight_ has it, or read into the buffer (E4M3: its scales into scales_).
-ConstView Linear::read_matrix(const PackPass& pass, index_t e, Tensor& buffer) {
-  if (!pass.fill) return weight_.view().slice_rows(e * out_, out_);
-  if (buffer.empty()) buffer = Tensor(weight_.dtype(), out_, in_);
-  const std::size_t count = parts_.size() / static_cast<std::size_t>(options_.num_matrices);  // of one matrix
-  index_t row = 0, block = e * scales_.rows() / options_.num_matrices;
-  for (const LinearPart& part : std::span(parts_).subspan(static_cast<std::size_t>(e) * count, count)) {
+/// Rows of the stack from `first` on, from the source (E4M3: and the scales of whole parts into scales_).
+void Linear::read_rows(const PackPass& pass, View to, index_t first) {
+  index_t row = 0, block = 0;
+  for (const LinearPart& part : parts_) {
     const index_t blocks = held_fp8() ? fp8_tiles(part.rows) : 0;
-    pass.fill(Param{.name = part.name + ".weight",
-                    .value = buffer.view().slice_rows(row, part.rows),
-                    .scales = blocks > 0 ? scales_.view().slice_rows(block, blocks).as<float>() : Mat<float>{},
-                    .grad = {}});
+    const index_t begin = std::max(first, row), end = std::min(first + to.rows, row + part.rows);
+    if (begin < end)
+      pass.fill(Param{.name = part.name + ".weight",
+                      .value = to.slice_rows(begin - first, end - begin),
+                      .first_row = begin - row,
+                      .scales = blocks > 0 ? scales_.view().slice_rows(block, blocks).as<float>() : Mat<float>{},
+                      .grad = {}});
     row += part.rows, block += blocks;
   }
-  return buffer.view();
 }
 
 void Linear::pack(const PackPass& pass, PackAs as) {
@@ -154,19 +153,31 @@ void Linear::pack(const PackPass& pass, PackAs as) {
   if (!packed_.empty()) scales_ = Tensor();
 }
 
+/// Rows [first, first + rows) of the stack to `to`, a few at a time: what was read is still in a cache when it is
+/// packed.
+void Linear::pack_rows(const PackPass& pass, DType form, index_t first, index_t rows, Tensor& buffer, std::byte* to) {
+  if (!pass.fill) return kernels::pack_matrix(pass.ex, to, weight_.view().slice_rows(first, rows), form);
+  constexpr index_t kPiece = kernels::kPackedRows;
+  // Integers are made of what the source holds, not of what bf16 leaves of it.
+  const DType dtype = pass.finer_than_bf16 && kernels::is_int(form) ? DType::kF32 : weight_.dtype();
+  if (buffer.empty()) buffer = Tensor(dtype, std::min(kPiece, rows), in_);
+  for (index_t row = 0; row < rows; row += kPiece) {
+    const View piece = buffer.view().slice_rows(0, std::min(kPiece, rows - row));
+    read_rows(pass, piece, first + row);
+    kernels::pack_matrix(pass.ex, to + kernels::packed_bytes(pass.ex, form, row, in_), piece, form);
+  }
+}
+
 /// All rows of each matrix, or some of the only one.
 bool Linear::pack_slab(const PackPass& pass, DType form, index_t first, index_t rows) {
-  const bool whole = rows == out_;
-  const auto read = [&](index_t e, Tensor& buffer) -> ConstView {
-    if (whole) return read_matrix(pass, e, buffer);
-    if (!pass.fill) return weight_.view().slice_rows(first, rows);
-    if (buffer.empty()) buffer = Tensor(weight_.dtype(), rows, in_);
-    pass.fill(Param{.name = parts_[0].name + ".weight", .value = buffer.view(), .first_row = first, .grad = {}});
-    return buffer.view();
-  };
   const auto pack_one = [&](index_t e, PackPass::Buffers& buffers, std::byte* to) {
-    const ConstView w = read(e, buffers.values);
-    if (!held_fp8()) return kernels::pack_matrix(pass.ex, to, w, form);
+    if (!held_fp8()) return pack_rows(pass, form, e * out_ + first, rows, buffers.values, to);
+    ConstView w = weight_.view().slice_rows(pass.fill ? 0 : e * out_, pass.fill ? 0 : out_);
+    if (pass.fill) {
+      if (buffers.values.empty()) buffers.values = Tensor(DType::kE4M3, out_, in_);
+      read_rows(pass, buffers.values.view(), e * out_);
+      w = buffers.values.view();
+    }
     const Tensor scales = scales_of_rows(e * out_, out_);
     const kernels::Fp8Const codes{w, scales.view().as<float>()};
     if (form == DType::kE4M3) return kernels::pack_fp8_matrix(pass.ex, to, codes);

@@ -114,7 +114,8 @@ class Linear {
   bool held_fp8() const { return weight_.dtype() == DType::kE4M3; }
   Tensor scales_of_rows(index_t first, index_t count) const;
   bool pack_slab(const PackPass& pass, DType form, index_t first, index_t rows);
-  ConstView read_matrix(const PackPass& pass, index_t e, Tensor& buffer);
+  void pack_rows(const PackPass& pass, DType form, index_t first, index_t rows, Tensor& buffer, std::byte* to);
+  void read_rows(const PackPass& pass, View to, index_t first);
   kernels::Fp8Const quantized_weight() const;
 };
 

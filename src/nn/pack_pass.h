@@ -34,6 +34,7 @@ struct PackPass {
   Exec& ex;
   /// Writes the value of a parameter, from any thread; empty: the model's parameters have their values.
   ParamVisitor fill = {};
+  bool finer_than_bf16 = false;    // some of these values
   PackedPlaces* places = nullptr;  // nullptr: in `memory`, or memory of their own
   /// Outlives the model's use. Matrices one after the other in huge pages: with pages of 4 KiB, the translation of
   /// addresses takes as long as reading a small matrix does.

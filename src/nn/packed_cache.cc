@@ -152,8 +152,9 @@ std::string packed_cache_key(Exec& ex, const fs::path& model, std::string_view w
   std::sort(paths.begin(), paths.end());
   for (const fs::path& path : paths) add(path);
 
-  // What packing makes of a few numbers shows every change of the order.
-  XXH64_hash_t fingerprint = 0;
+  // What packing makes of a few numbers shows every change of the order. The first value counts other changes (1:
+  // integers are made of what the source holds, not of its bf16).
+  XXH64_hash_t fingerprint = 1;
   for (const DType as : {precision.compute, DType::kE4M3, DType::kI8, DType::kI4}) {
     constexpr index_t kRows = 77, kCols = 131;
     Tensor values(precision.compute, kRows, kCols);

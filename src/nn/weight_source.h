@@ -20,6 +20,8 @@ class WeightSource {
   /// p.value (=), in its dtype (E4M3: and p.scales). From any thread; cheap once for each parameter, in about the order
   /// of visit_params.
   virtual void read(Exec& ex, const Param& p) = 0;
+  /// Whether bf16 would round values of matrices.
+  virtual bool finer_than_bf16() const = 0;
   /// Whether a tensor lies in a mapped file, not in a copy that lives as long as this source (safetensors that are not
   /// aligned).
   virtual bool is_mapped(const std::string& name) const = 0;
@@ -36,15 +38,17 @@ class ReadAhead {
  public:
   /// The next piece, in the order of reading; must be part of a MappedFile. Returns its number.
   std::size_t add(std::span<const std::byte> piece);
-  /// Calls use(), a reader of piece `number`. Threads may read different pieces at once.
+  /// Calls use(), a reader of piece `number` or of a part of it; `last`: no other part will be read. Threads may read
+  /// different pieces at once.
   template <class F>
-  void pass(std::size_t number, F&& use) {
+  void pass(std::size_t number, bool last, F&& use) {
     ask_beyond(number);
     use();
-    release(number);
+    if (last || pieces_[number].size() >= kLarge) release(number);
   }
 
  private:
+  static constexpr std::size_t kLarge = std::size_t{64} << 20;  // its parts are given back one by one
   void ask_beyond(std::size_t number);
   void release(std::size_t number);
 

@@ -54,10 +54,12 @@ void read_fp8(Exec& ex, const Param& p, ConstView codes, ConstView scales, const
   float code_value[256];
   for (int i = 0; i < 256; ++i) code_value[i] = to_f32(e4m3{static_cast<std::uint8_t>(i)});
   const auto from = codes.as<e4m3>();
-  ex.pool.parallel_for((codes.rows + fp8.block_rows - 1) / fp8.block_rows, [&](index_t block, int) {
-    for (index_t r = block * fp8.block_rows; r < std::min(codes.rows, (block + 1) * fp8.block_rows); ++r)
+  constexpr index_t kRows = 8;  // of a task
+  ex.pool.parallel_for((value.rows + kRows - 1) / kRows, [&](index_t task, int) {
+    for (index_t r = task * kRows; r < std::min(value.rows, (task + 1) * kRows); ++r)
       for (index_t c = 0; c < codes.cols; ++c) {
-        const float x = code_value[from(r, c).bits] * scale_at(block, c / fp8.block_cols);
+        const index_t row = p.first_row + r, block = row / fp8.block_rows;
+        const float x = code_value[from(row, c).bits] * scale_at(block, c / fp8.block_cols);
         switch (value.dtype) {
           case DType::kF64:
             value.as<double>()(r, c) = x;
@@ -96,12 +98,19 @@ class SafetensorsSource final : public WeightSource {
   void read(Exec& ex, const Param& p) override {
     if (is_new(p)) return;
     const Place& place = places_.at(p.name);
-    ahead_.pass(place.piece, [&] {
+    const bool last = p.is_vector || p.first_row + p.value.rows == place.stored->shape[0];
+    ahead_.pass(place.piece, last, [&] {
       if (place.scales != nullptr)
         read_fp8(ex, p, place.stored->view(), place.scales->view(), fp8_);
       else
         set_param(ex, p,
                   p.is_vector ? place.stored->view() : place.stored->view().slice_rows(p.first_row, p.value.rows));
+    });
+  }
+
+  bool finer_than_bf16() const override {
+    return std::ranges::any_of(files_.tensors(), [](const auto& named) {
+      return named.second.shape.size() > 1 && named.second.dtype != DType::kBF16;
     });
   }
 
@@ -203,7 +212,7 @@ void load_packed(Model& model, Exec& ex, const std::filesystem::path& folder, co
   if (in_file)
     model.use_embedding(
         [source, embedding](Exec& e, View to, std::span<const int> ids) { source->read_rows(e, to, embedding, ids); });
-  model.pack({.ex = ex, .fill = read, .places = places}, recipe);
+  model.pack({.ex = ex, .fill = read, .finer_than_bf16 = source->finer_than_bf16(), .places = places}, recipe);
   check_mapped_files();
 }
 

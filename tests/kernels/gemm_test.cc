@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -282,6 +283,29 @@ TEST(Gemm, PackedWeightsGiveTheSameBits) {
               kernels::packed_gemm_nt(ex, got.out.view, got.a.view, packed, c.offsets);
               ASSERT_TRUE(same_bytes(want, got)) << isa_name(isa);
             }
+  }
+}
+
+TEST(PackedGemm, PiecesOfRowsGiveTheSameBytes) {
+  ThreadPool pool(2);
+  for (const Isa isa : {Isa::kReference, Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
+    if (isa > best_isa()) continue;
+    Exec ex(pool, isa);
+    for (const DType as : {DType::kF32, DType::kE4M3, DType::kI8, DType::kI4})
+      for (const index_t rows : {128, 131, 300})
+        for (const index_t cols : {1, 64, 131}) {
+          SCOPED_TRACE(str_cat(isa_name(isa), " ", dtype_name(as), " ", rows, " x ", cols));
+          const Matrix w(DType::kF32, rows, cols, 0, 1);
+          const auto size = static_cast<std::size_t>(kernels::packed_bytes(ex, as, rows, cols));
+          Storage whole(kernels::packed_bytes(ex, as, rows, cols)), pieces(kernels::packed_bytes(ex, as, rows, cols));
+          std::memset(whole.data(), 0, size);
+          std::memset(pieces.data(), 0, size);
+          kernels::pack_matrix(ex, whole.data(), w.view, as);
+          for (index_t row = 0; row < rows; row += kernels::kPackedRows)
+            kernels::pack_matrix(ex, pieces.data() + kernels::packed_bytes(ex, as, row, cols),
+                                 w.view.slice_rows(row, std::min(kernels::kPackedRows, rows - row)), as);
+          ASSERT_EQ(std::memcmp(whole.data(), pieces.data(), size), 0);
+        }
   }
 }
 

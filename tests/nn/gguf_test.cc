@@ -58,6 +58,9 @@ TEST(Gguf, PackedWhileItIsReadGivesTheSameBits) {
       write_gguf_model(bench.exec, dir / "m.gguf", model, nullptr, all_of(GgmlType::kQ8_0));
       const std::vector<int> ids = random_batch(config, {30}, 2).ids;
       for (const char* weights : {"bf16", "int8"}) {
+        // Of a model in bf16, integers are made of what the file holds, not of its bf16
+        // (Linear.PacksWhatTheSourceHolds).
+        if (compute == DType::kBF16 && weights == std::string_view("int8")) continue;
         Model whole = load_model(bench.exec, dir / "m.gguf", bench.ctx.precision, false);
         whole.pack(bench.exec, PackRecipe::parse(weights));
         Model as_read(load_model_config(dir / "m.gguf"), bench.ctx.precision, false);

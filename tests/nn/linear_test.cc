@@ -50,5 +50,30 @@ TEST(Linear, SlabsChangeNoBit) {
   }
 }
 
+// Integers of values finer than bf16, of several tensors whose borders are not those of the pieces that are read.
+TEST(Linear, PacksWhatTheSourceHolds) {
+  constexpr index_t kIn = 96, kRows[] = {150, 70};
+  Bench bench(precision_of(DType::kBF16));
+  Tensor values(DType::kF32, 2 * (kRows[0] + kRows[1]), kIn);  // two matrices of two tensors
+  for (index_t r = 0; r < values.rows(); ++r)
+    for (index_t c = 0; c < kIn; ++c)
+      values.view().as<float>()(r, c) = static_cast<float>(std::sin(static_cast<double>(r * kIn + c)));
+  const ParamVisitor fill = [&](const Param& p) {
+    const index_t part = p.name[0] - '0';
+    EXPECT_EQ(p.value.dtype, DType::kF32);
+    copy_rows(p.value, values.view().slice_rows(part / 2 * (kRows[0] + kRows[1]) + part % 2 * kRows[0] + p.first_row,
+                                                p.value.rows));
+  };
+  for (const DType as : {DType::kI8, DType::kI4}) {
+    Linear linear({{"0", kRows[0]}, {"1", kRows[1]}, {"2", kRows[0]}, {"3", kRows[1]}}, kIn, bench.ctx.precision,
+                  {.num_matrices = 2});
+    linear.pack({.ex = bench.exec, .fill = fill, .finer_than_bf16 = true}, as);
+    const kernels::PackedWeights want = kernels::pack_weights(bench.exec, values.view(), 2, as);
+    const auto bytes = static_cast<std::size_t>(kernels::packed_bytes(bench.exec, as, want.rows, want.cols));
+    for (std::size_t e = 0; e < 2; ++e)
+      EXPECT_EQ(std::memcmp(linear.packed()->matrices.at(e), want.matrices.at(e), bytes), 0) << dtype_name(as) << e;
+  }
+}
+
 }  // namespace
 }  // namespace hadal

@@ -46,10 +46,12 @@ void pack_int_panel(std::byte* panel, Mat<const T> w, index_t first) {
   const index_t rows = std::min<index_t>(kIntPanel, w.rows - first);
   for (index_t g = 0; g < num_groups(kDType, w.cols); ++g, panel += F::kBlockBytes) {
     const index_t begin = g * F::kGroup, count = std::min(F::kGroup, w.cols - begin);
-    alignas(64) std::int8_t codes[kIntPanel][F::kGroup] = {};
+    alignas(64) std::int8_t codes[kIntPanel][F::kGroup];
     f16 scales[kIntPanel] = {};
+    if (rows < kIntPanel) std::memset(codes, 0, sizeof codes);
     for (index_t c = 0; c < rows; ++c) {
-      alignas(64) float x[F::kGroup] = {};
+      alignas(64) float x[F::kGroup];
+      if (count < F::kGroup) std::memset(x, 0, sizeof x);
       const T* row = w.row(first + c).data() + begin;
       for_vectors(count, [&](index_t i, auto lanes) { store(x + i, load(row + i, lanes), lanes); });
       scales[c] = to_f16(quantize_group(kDType, codes[c], x));

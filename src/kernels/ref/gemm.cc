@@ -61,43 +61,35 @@ void grouped_gemm_tn(Exec& ex, View dw_ExFD, ConstView dy_SF, ConstView x_SD, st
 
 namespace {
 
-/// One matrix: codes [rows][cols], then scales [rows][groups].
-struct IntMatrix {
-  std::int8_t* codes;
-  float* scales;
-  index_t groups;
-  IntMatrix(const std::byte* data, DType as, index_t rows, index_t cols) : groups(num_groups(as, cols)) {
-    codes = reinterpret_cast<std::int8_t*>(const_cast<std::byte*>(data));
-    scales = reinterpret_cast<float*>(codes + (rows * cols + 3) / 4 * 4);
+/// One matrix of codes of 8 bits: row after row, the codes and then the scales of their groups.
+struct CodedMatrix {
+  View codes;  // bytes [rows, cols]
+  Mat<float> scales;
+  CodedMatrix(const std::byte* data, index_t rows, index_t cols, index_t groups) {
+    auto* begin = const_cast<std::byte*>(data);
+    const index_t stride = row_bytes(cols, groups);
+    codes = {begin, DType::kE4M3, rows, cols, stride};
+    scales = {reinterpret_cast<float*>(begin + stride - groups * 4), rows, groups, stride / 4};
   }
+  static index_t row_bytes(index_t cols, index_t groups) { return (cols + 3) / 4 * 4 + groups * 4; }
+  std::int8_t* row(index_t r) const { return reinterpret_cast<std::int8_t*>(codes.data + r * codes.stride); }
 };
 
-void pack_int(const IntMatrix& to, ConstView w, DType as) {
+void pack_int(const CodedMatrix& to, ConstView w, DType as) {
   const index_t size = group_size(as);
   for (index_t r = 0; r < w.rows; ++r)
-    for (index_t g = 0; g < to.groups; ++g) {
+    for (index_t g = 0; g < to.scales.cols; ++g) {
       const index_t begin = g * size, count = std::min(size, w.cols - begin);
       float x[64] = {};
       std::int8_t codes[64] = {};
       for (index_t i = 0; i < count; ++i) x[i] = static_cast<float>(value(w, r, begin + i));
-      to.scales[r * to.groups + g] = quantize_group(as, codes, x);
-      std::copy_n(codes, count, to.codes + r * w.cols + begin);
+      to.scales(r, g) = quantize_group(as, codes, x);
+      std::copy_n(codes, count, to.row(r) + begin);
     }
 }
 
-/// One matrix: codes [rows][cols], then scales [rows][tiles].
-struct Fp8Matrix {
-  View codes;
-  Mat<float> scales;
-  Fp8Matrix(const std::byte* data, index_t rows, index_t cols) {
-    auto* begin = const_cast<std::byte*>(data);
-    codes = {begin, DType::kE4M3, rows, cols, cols};
-    scales = {reinterpret_cast<float*>(begin + (rows * cols + 3) / 4 * 4), rows, fp8_tiles(cols), fp8_tiles(cols)};
-  }
-};
-
 /// Rows [first, end) of x and y.
-void multiply_fp8(const Fp8Matrix& from, View y_SF, ConstView x_SD, index_t first, index_t end, Write write) {
+void multiply_fp8(const CodedMatrix& from, View y_SF, ConstView x_SD, index_t first, index_t end, Write write) {
   for (index_t s = first; s < end; ++s)
     for (index_t f = 0; f < from.codes.rows; ++f) {
       double sum = 0;
@@ -122,18 +114,17 @@ double group_product(ConstView x, index_t s, index_t begin, index_t count, const
 
 /// The reference keeps the order of rows.
 index_t packed_bytes(DType as, index_t rows, index_t cols) {
-  if (as == DType::kE4M3) return (rows * cols + 3) / 4 * 4 + rows * fp8_tiles(cols) * 4;
-  if (!is_int(as)) return bytes_of(as, rows * cols);
-  return (rows * cols + 3) / 4 * 4 + rows * num_groups(as, cols) * 4;
+  if (as == DType::kE4M3) return rows * CodedMatrix::row_bytes(cols, fp8_tiles(cols));
+  return is_int(as) ? rows * CodedMatrix::row_bytes(cols, num_groups(as, cols)) : bytes_of(as, rows * cols);
 }
 
 void pack_matrix(Exec& /*ex*/, std::byte* to, ConstView w, DType as) {
-  if (is_int(as)) return pack_int({to, as, w.rows, w.cols}, w, as);
+  if (is_int(as)) return pack_int({to, w.rows, w.cols, num_groups(as, w.cols)}, w, as);
   copy_rows({to, w.dtype, w.rows, w.cols, w.cols}, w);
 }
 
 void pack_fp8_matrix(Exec& /*ex*/, std::byte* to, Fp8Const w) {
-  const Fp8Matrix matrix(to, w.codes.rows, w.codes.cols);
+  const CodedMatrix matrix(to, w.codes.rows, w.codes.cols, fp8_tiles(w.codes.cols));
   copy_rows(matrix.codes, w.codes);
   copy_rows(view_of(matrix.scales), view_of(w.scales));
 }
@@ -143,7 +134,7 @@ void packed_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w,
   for (std::size_t e = 0; e + 1 < offsets.size(); ++e) {
     if (offsets[e] == offsets[e + 1]) continue;
     if (w.dtype == DType::kE4M3) {
-      multiply_fp8({w.matrices[e], w.rows, w.cols}, y_SF, x_SD, offsets[e], offsets[e + 1], write);
+      multiply_fp8({w.matrices[e], w.rows, w.cols, fp8_tiles(w.cols)}, y_SF, x_SD, offsets[e], offsets[e + 1], write);
       continue;
     }
     if (!is_int(w.dtype)) {
@@ -151,15 +142,14 @@ void packed_gemm_nt(Exec& ex, View y_SF, ConstView x_SD, const PackedWeights& w,
       grouped_gemm_nt(ex, y_SF, x_SD, w_FD, offsets.subspan(e, 2), write);
       continue;
     }
-    const IntMatrix from(w.matrices[e], w.dtype, w.rows, w.cols);
+    const CodedMatrix from(w.matrices[e], w.rows, w.cols, num_groups(w.dtype, w.cols));
     const index_t size = group_size(w.dtype);
     for (index_t s = offsets[e]; s < offsets[e + 1]; ++s)
       for (index_t f = 0; f < w.rows; ++f) {
         double sum = 0;
-        for (index_t g = 0; g < from.groups; ++g)
-          sum +=
-              group_product(x_SD, s, g * size, std::min(size, w.cols - g * size), from.codes + f * w.cols + g * size) *
-              static_cast<double>(from.scales[f * from.groups + g]);
+        for (index_t g = 0; g < from.scales.cols; ++g)
+          sum += group_product(x_SD, s, g * size, std::min(size, w.cols - g * size), from.row(f) + g * size) *
+                 static_cast<double>(from.scales(f, g));
         write_value(y_SF, s, f, sum, write);
       }
   }
