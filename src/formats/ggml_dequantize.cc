@@ -83,7 +83,7 @@ void q6_k_block(float* to, const std::byte* p) {
   }
 }
 
-[[gnu::target_clones("avx2", "default")]] void q8_0_block(float* to, const std::byte* p) {
+void q8_0_block(float* to, const std::byte* p) {
   const float d = f16_at(p, 0);
   const auto* codes = reinterpret_cast<const std::int8_t*>(p + 2);
   for (int j = 0; j < 32; ++j) to[j] = d * static_cast<float>(codes[j]);
