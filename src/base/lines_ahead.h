@@ -27,7 +27,9 @@ class alignas(64) LinesAhead {
     if (count == 0) return;
     const std::uint64_t rest = now + (count << kCountBits) - count;
     if (!left_.compare_exchange_strong(now, rest, std::memory_order_relaxed)) return;  // another range by now
-    const auto* line = reinterpret_cast<const std::byte*>(((rest >> kCountBits) - count) * kLine);
+    const std::uintptr_t address = ((rest >> kCountBits) - count) * kLine;
+    const auto* line =
+        reinterpret_cast<const std::byte*>(address);  // NOLINT(performance-no-int-to-ptr): kept as one word
     for (std::uint64_t i = 0; i < count; ++i) __builtin_prefetch(line + i * kLine, 0, 2);
   }
 

@@ -16,7 +16,7 @@ std::size_t ReadOrder::find(const void* key) {
 void ReadOrder::begin(ThreadPool& pool, const WeightStream& w, std::span<const index_t> active) {
   const int workers = pool.num_threads();
   if (workers == 1) return;
-  const std::size_t now = find(w.matrices.data());
+  const std::size_t now = find(static_cast<const void*>(w.matrices.data()));
   Product& product = products_[now];
   product.matrices.assign(w.matrices.begin(), w.matrices.end());
   product.panels = w.panels, product.panel_bytes = w.panel_bytes;
