@@ -1,0 +1,115 @@
+#pragma once
+// Small models behind an engine, requests to them, and what came of these.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "base/random.h"
+#include "infer/engine.h"
+
+namespace hadal {
+
+inline ModelConfig small_v3() {
+  ModelConfig c;
+  c.model_type = ModelType::kDeepseekV3;
+  c.vocab_size = 61, c.hidden_size = 24, c.intermediate_size = 20, c.num_hidden_layers = 2;
+  c.num_attention_heads = c.num_key_value_heads = 2, c.max_position_embeddings = 512;
+  c.q_lora_rank = 12, c.kv_lora_rank = 10, c.qk_nope_head_dim = 6, c.qk_rope_head_dim = 4, c.v_head_dim = 6;
+  c.n_routed_experts = 4, c.n_shared_experts = 1, c.num_experts_per_tok = 2, c.moe_intermediate_size = 12,
+  c.first_k_dense_replace = 1;
+  c.scoring_func = "sigmoid", c.topk_method = "noaux_tc", c.norm_topk_prob = true, c.initializer_range = 0.5;
+  c.eos_token_ids = {60};
+  return c;
+}
+
+inline ModelConfig small_qwen3() {
+  ModelConfig c;
+  c.model_type = ModelType::kQwen3;
+  c.vocab_size = 61, c.hidden_size = 24, c.intermediate_size = 20, c.num_hidden_layers = 2;
+  c.num_attention_heads = 4, c.num_key_value_heads = 2, c.head_dim = 8, c.max_position_embeddings = 512;
+  c.tie_word_embeddings = true, c.initializer_range = 0.5;
+  c.eos_token_ids = {60};
+  return c;
+}
+
+/// With an MTP layer. A small vocabulary: its random guesses come true now and then.
+inline ModelConfig small_mtp(bool mla = true) {
+  ModelConfig c = mla ? small_v3() : small_qwen3();
+  c.num_nextn_predict_layers = 1, c.vocab_size = 11, c.eos_token_ids = {10};
+  return c;
+}
+
+/// What came of one choice.
+struct Outcome {
+  std::vector<int> tokens;
+  std::vector<float> logprobs;
+  FinishReason finish = FinishReason::kNone;
+  std::string error;
+  Usage usage;
+  bool operator==(const Outcome& o) const {
+    return tokens == o.tokens && logprobs == o.logprobs && finish == o.finish && error == o.error;
+  }
+};
+
+/// Collects the events of the requests that were made with it.
+struct Collector {
+  std::map<std::pair<std::uint64_t, int>, Outcome> outcomes;
+  TokenSink sink() {
+    return [this](const TokenEvent& e) {
+      Outcome& o = outcomes[{e.request, e.choice}];
+      EXPECT_EQ(o.finish, FinishReason::kNone) << "an event after the last one";
+      if (e.token >= 0) o.tokens.push_back(e.token), o.logprobs.push_back(e.logprob.logprob);
+      o.finish = e.finish, o.error = e.error, o.usage = e.usage;
+    };
+  }
+};
+
+struct Fixture {
+  ThreadPool pool;
+  Exec exec;
+  Arena saved, scratch;
+  Context ctx;
+  Model model;
+  explicit Fixture(const ModelConfig& config, const char* recipe = "f32", int threads = 2)
+      : pool(threads),
+        exec(pool),
+        ctx{exec, saved, scratch, Precision::parse(recipe), {}},
+        model(config, ctx.precision, false) {
+    model.init(3);
+    model.refresh(exec);
+  }
+};
+
+inline std::vector<int> prompt_of(std::uint64_t seed, int length, std::uint64_t num_ids = 60) {
+  std::vector<int> ids;
+  for (int i = 0; i < length; ++i)
+    ids.push_back(static_cast<int>(random_below(seed, Stream::kTest, static_cast<std::uint64_t>(i), num_ids)));
+  return ids;
+}
+
+inline Request request_of(std::uint64_t seed, int length, int max_tokens = 12, std::uint64_t num_ids = 60) {
+  Request r;
+  r.prompt = prompt_of(seed, length, num_ids);
+  r.sampling.temperature = seed % 2 == 0 ? 0 : 0.8;
+  r.sampling.top_p = 0.95, r.sampling.seed = seed;
+  r.stop.max_tokens = max_tokens;
+  r.logprobs = 2;
+  return r;
+}
+
+/// Runs all requests to their ends; outcomes by request and choice.
+inline std::map<std::pair<std::uint64_t, int>, Outcome> run(Engine& engine, std::vector<Request> requests) {
+  Collector collector;
+  for (Request& r : requests) {
+    r.sink = collector.sink();
+    engine.submit(std::move(r));
+  }
+  while (engine.step()) {
+  }
+  EXPECT_EQ(engine.stats().cache_tokens_used, 0) << "pages were lost";
+  return std::move(collector.outcomes);
+}
+
+}  // namespace hadal
