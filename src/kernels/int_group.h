@@ -37,12 +37,11 @@ typedef std::int8_t EightCodes __attribute__((vector_size(8)));
 [[gnu::always_inline]] inline void encode_group(std::int8_t* codes, const float* x, std::size_t count, float scale,
                                                 float low, float high) {
   if (scale == 0) return static_cast<void>(std::fill_n(codes, count, 0));
-  constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it leaves no bits behind the point
   for (std::size_t i = 0; i < count; i += 8) {
     EightFloats steps = eight_floats(x + i) / scale;
     steps = steps < high ? steps : EightFloats{} + high;
     steps = steps > low ? steps : EightFloats{} + low;
-    const EightInts nearest = __builtin_convertvector((steps + kRound) - kRound, EightInts);
+    const EightInts nearest = __builtin_convertvector(nearest_integer(steps), EightInts);
     const EightCodes eight = __builtin_convertvector(nearest, EightCodes);
     __builtin_memcpy(codes + i, &eight, sizeof eight);
   }

@@ -27,10 +27,11 @@ inline bool is_int(DType dtype) {
 
 /// Bytes of one packed matrix, whole cache lines.
 index_t packed_bytes(const Exec& ex, DType as, index_t rows, index_t cols);
+/// Rows of a piece of a matrix that can be packed on its own.
+inline constexpr index_t kPackedRows = 128;
 /// Packs one matrix to `to`: packed_bytes of them, at a cache line. w: f32 or bf16. `as`: the dtype of w, kE4M3
 /// (128x128 blocks share a scale), kI8 or kI4. Also some of its rows from row r on, a multiple of kPackedRows, to where
 /// packed_bytes of r rows end: only the last such piece may have another number of rows.
-inline constexpr index_t kPackedRows = 128;
 void pack_matrix(Exec& ex, std::byte* to, ConstView w_FD, DType as);
 /// The same as kE4M3 of weights that are codes already, with a scale for each row and 128 columns: what a checkpoint
 /// holds, bit for bit.

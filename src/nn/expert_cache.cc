@@ -18,7 +18,7 @@ ExpertCache::ExpertCache(const PackedFile& file, std::vector<Layer> layers, inde
                 layer.gate_up->name, ": experts of ", place_bytes(layer), " bytes, others have ", stride_);
     place_of_.emplace_back(static_cast<std::size_t>(layer.gate_up->num_matrices), -1);
   }
-  storage_ = Storage(num_places * stride_ + PackedEntry::kPage);
+  storage_ = Storage(num_places * stride_);  // whole pages, as reading past the page cache wants them
   for (int i = 0; i < num_readers; ++i) readers_.emplace_back([this] { read_loop(); });
 }
 
@@ -29,13 +29,6 @@ ExpertCache::~ExpertCache() {
   }
   work_.notify_all();
   for (std::thread& reader : readers_) reader.join();
-}
-
-/// Pages, as reading past the page cache wants them.
-std::byte* ExpertCache::memory(int place) const {
-  constexpr std::uintptr_t kPage = PackedEntry::kPage;
-  const auto begin = (reinterpret_cast<std::uintptr_t>(storage_.data()) + kPage - 1) / kPage * kPage;
-  return reinterpret_cast<std::byte*>(begin) + place * stride_;
 }
 
 int& ExpertCache::place_of(int layer, int expert) {
@@ -131,7 +124,7 @@ void ExpertCache::release(int layer, std::span<const int> experts) {
 ExpertCache::Expert ExpertCache::at(int layer, int expert) const {
   const std::lock_guard lock(mutex_);
   const int place = place_of_[static_cast<std::size_t>(layer)][static_cast<std::size_t>(expert)];
-  const std::byte* begin = memory(place);
+  const std::byte* begin = storage_.data() + place * stride_;
   return {begin, begin + layers_[static_cast<std::size_t>(layer)].gate_up->stride()};
 }
 
@@ -166,7 +159,7 @@ void ExpertCache::read_loop() {
     p.state = State::kReading;
     const Layer layer = layers_[static_cast<std::size_t>(p.layer)];
     const int expert = p.expert;
-    std::byte* to = memory(place);
+    std::byte* to = storage_.data() + place * stride_;
     lock.unlock();
     std::string error;
     try {

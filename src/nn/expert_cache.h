@@ -89,7 +89,6 @@ class ExpertCache {
   int& place_of(int layer, int expert);
   bool start_read(int layer, int expert, bool guessed);
   void read_loop();
-  std::byte* memory(int place) const;
 
   const PackedFile& file_;
   std::vector<Layer> layers_;

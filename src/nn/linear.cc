@@ -172,12 +172,11 @@ void Linear::pack_rows(const PackPass& pass, DType form, index_t first, index_t 
 bool Linear::pack_slab(const PackPass& pass, DType form, index_t first, index_t rows) {
   const auto pack_one = [&](index_t e, PackPass::Buffers& buffers, std::byte* to) {
     if (!held_fp8()) return pack_rows(pass, form, e * out_ + first, rows, buffers.values, to);
-    ConstView w = weight_.view().slice_rows(pass.fill ? 0 : e * out_, pass.fill ? 0 : out_);
     if (pass.fill) {
       if (buffers.values.empty()) buffers.values = Tensor(DType::kE4M3, out_, in_);
       read_rows(pass, buffers.values.view(), e * out_);
-      w = buffers.values.view();
     }
+    const ConstView w = pass.fill ? buffers.values.view() : weight_.view().slice_rows(e * out_, out_);
     const Tensor scales = scales_of_rows(e * out_, out_);
     const kernels::Fp8Const codes{w, scales.view().as<float>()};
     if (form == DType::kE4M3) return kernels::pack_fp8_matrix(pass.ex, to, codes);

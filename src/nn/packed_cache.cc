@@ -71,13 +71,11 @@ class ReadPlaces final : public PackedPlaces {
         layers.back().down = &entry;
       return Place::kReady;
     }
-    constexpr std::uintptr_t kPage = PackedEntry::kPage;
-    w.data = Storage(w.num_matrices * entry.stride() + PackedEntry::kPage);
-    auto* begin =
-        reinterpret_cast<std::byte*>((reinterpret_cast<std::uintptr_t>(w.data.data()) + kPage - 1) / kPage * kPage);
+    w.data = Storage(w.num_matrices * entry.stride());
     ex_.pool.parallel_for(w.num_matrices, [&](index_t e, int) {
-      file_.read(entry, e, begin + e * entry.stride());
-      w.matrices[static_cast<std::size_t>(e)] = begin + e * entry.stride();
+      std::byte* const to = w.data.data() + e * entry.stride();
+      file_.read(entry, e, to);
+      w.matrices[static_cast<std::size_t>(e)] = to;
     });
     return Place::kReady;
   }

@@ -5,8 +5,10 @@
 
 namespace hadal {
 
-/// The nearest integer, ties to even; |x| below 2^22. No call and no branch, unlike std::nearbyint on old processors.
-[[gnu::always_inline]] inline float nearest_integer(float x) {
+/// The nearest integer of a float or of each of a vector, ties to even; |x| below 2^22. No call and no branch, unlike
+/// std::nearbyint on old processors.
+template <class T>
+[[gnu::always_inline]] inline T nearest_integer(T x) {
   constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it leaves no bits behind the point
   return (x + kRound) - kRound;
 }

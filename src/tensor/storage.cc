@@ -40,8 +40,9 @@ Storage::Storage(index_t bytes) : size_(bytes) {
     free.mapped = round_up(bytes, kHugePage);
     memory = map_huge(free.mapped);
   } else {
-    const auto rounded = static_cast<std::size_t>(round_up(bytes, kLine));
-    memory = static_cast<std::byte*>(std::aligned_alloc(kLine, rounded));
+    const index_t alignment = bytes < kPage ? kLine : kPage;
+    const auto rounded = static_cast<std::size_t>(round_up(bytes, alignment));
+    memory = static_cast<std::byte*>(std::aligned_alloc(static_cast<std::size_t>(alignment), rounded));
     if (memory != nullptr) std::memset(memory, 0, rounded);
   }
   HADAL_CHECK(memory != nullptr, "out of memory: ", bytes, " bytes asked for");

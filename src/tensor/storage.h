@@ -12,10 +12,12 @@ struct FreeStorage {
   void operator()(std::byte* p) const;
 };
 
-/// Owns zeroed bytes, aligned to a cache line. Large ones are pages of their own, which take memory when they are first
-/// touched.
+/// Owns zeroed bytes, aligned to a cache line, of kPage or more to a page (what reads past the page cache want). Large
+/// ones are pages of their own, which take memory when they are first touched.
 class Storage {
  public:
+  static constexpr index_t kPage = 4096;
+
   Storage() = default;
   /// Throws Error when the memory is not there.
   explicit Storage(index_t bytes);

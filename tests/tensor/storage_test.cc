@@ -10,10 +10,11 @@ namespace hadal {
 namespace {
 
 TEST(Storage, ZeroedAndAligned) {
-  for (const index_t bytes : {index_t{1}, index_t{63}, index_t{64}, index_t{1000}, index_t{9} << 20}) {
+  for (const index_t bytes : {index_t{1}, index_t{63}, index_t{64}, index_t{1000}, Storage::kPage, index_t{9} << 20}) {
     const Storage s(bytes);
     EXPECT_EQ(s.size(), bytes);
-    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(s.data()) % 64, 0U);
+    const std::uintptr_t alignment = bytes < Storage::kPage ? 64 : Storage::kPage;
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(s.data()) % alignment, 0U);
     EXPECT_TRUE(std::all_of(s.data(), s.data() + bytes, [](std::byte b) { return b == std::byte{0}; }));
   }
 }
