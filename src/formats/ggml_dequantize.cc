@@ -73,12 +73,17 @@ void q6_k_block(float* to, const std::byte* p) {
     const std::byte* low = p + half * 64;
     const std::byte* high = p + 128 + half * 32;
     const std::byte* scales = p + 192 + half * 8;
+    // A loop for each shift and scale, so that it becomes one of vectors.
     for (int quarter = 0; quarter < 4; ++quarter)
-      for (int l = 0; l < 32; ++l) {
-        const int byte = byte_at(low, quarter % 2 * 32 + l);
-        const int code = (quarter < 2 ? byte & 0xF : byte >> 4) | (((byte_at(high, l) >> (2 * quarter)) & 3) << 4);
-        const auto scale = static_cast<std::int8_t>(byte_at(scales, quarter * 2 + l / 16));
-        to[quarter * 32 + l] = d * static_cast<float>(scale) * static_cast<float>(code - 32);
+      for (int first = 0; first < 32; first += 16) {
+        const auto step = static_cast<std::int8_t>(byte_at(scales, quarter * 2 + first / 16));
+        const float scale = d * static_cast<float>(step);
+        const int low_shift = quarter < 2 ? 0 : 4, high_shift = 2 * quarter;
+        for (int l = first; l < first + 16; ++l) {
+          const int code =
+              ((byte_at(low, quarter % 2 * 32 + l) >> low_shift) & 0xF) | (((byte_at(high, l) >> high_shift) & 3) << 4);
+          to[quarter * 32 + l] = scale * static_cast<float>(code - 32);
+        }
       }
   }
 }

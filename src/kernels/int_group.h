@@ -2,8 +2,8 @@
 // Weights as integers of 8 or 4 bits in groups along a row, each with a scale in f16; rows of activations as integers
 // of 8 bits in the same groups, each with a scale in f32. Plain functions that every instruction set shares, so that
 // all of them multiply the same codes.
-#include <algorithm>
-#include <cmath>
+#include <bit>
+#include <cstdint>
 
 #include "tensor/dtype.h"
 #include "tensor/lanes.h"
@@ -18,89 +18,187 @@ constexpr index_t num_groups(DType dtype, index_t values) {
   return (values + group_size(dtype) - 1) / group_size(dtype);
 }
 
-inline float round_to_f16(float v) {
-  return to_f32(to_f16(v));
+// As tensor/dtype.h has them, without a call for numbers that are normal in both formats.
+[[gnu::always_inline]] inline f16 nearest_f16(float v) {
+  constexpr std::uint32_t kBias = (127U - 15U) << 23, kSmallest = 0x38800000U, kBeyond = 0x477FF000U;
+  const auto bits = std::bit_cast<std::uint32_t>(v), magnitude = bits & 0x7FFFFFFFU;
+  if (magnitude < kSmallest || magnitude >= kBeyond) return to_f16(v);
+  const std::uint32_t even = magnitude + 0xFFFU + (magnitude >> 13 & 1U);
+  return {static_cast<std::uint16_t>((bits >> 16 & 0x8000U) | (even - kBias) >> 13)};
+}
+[[gnu::always_inline]] inline float round_to_f16(float v) {
+  constexpr std::uint32_t kBias = (127U - 15U) << 23;
+  const f16 rounded = nearest_f16(v);
+  const std::uint32_t sign = rounded.bits & 0x8000U, magnitude = rounded.bits & 0x7FFFU;
+  if (magnitude < 0x400U || magnitude >= 0x7C00U) return to_f32(rounded);
+  return std::bit_cast<float>(sign << 16 | ((magnitude << 13) + kBias));
 }
 
-// Eight floats at a time, in the vectors of whatever instruction set the caller is compiled for (tensor/lanes.h).
-typedef float EightFloats __attribute__((vector_size(32)));
-typedef std::int32_t EightInts __attribute__((vector_size(32)));
-typedef std::int8_t EightCodes __attribute__((vector_size(8)));
+// Several floats at a time, in vectors of the length that the caller's instruction set has (4, 8 or 16: longer ones GCC
+// would take apart). The order of sums, and so every bit, is the same for all: that of 16 lanes.
+template <int kLanes>
+struct Lanes {
+  typedef float Floats __attribute__((vector_size(kLanes * 4)));
+  typedef std::int32_t Ints __attribute__((vector_size(kLanes * 4)));
+  typedef std::int8_t Codes __attribute__((vector_size(kLanes)));
+};
+template <int kLanes>
+using FloatsOf = typename Lanes<kLanes>::Floats;
 
-[[gnu::always_inline]] inline EightFloats eight_floats(const float* x) {
-  EightFloats v;
+template <int kLanes>
+[[gnu::always_inline]] inline FloatsOf<kLanes> load_floats(const float* x) {
+  FloatsOf<kLanes> v;
   __builtin_memcpy(&v, x, sizeof v);
   return v;
 }
-
-/// codes = nearest(x / scale), ties to even, in [low, high].
-[[gnu::always_inline]] inline void encode_group(std::int8_t* codes, const float* x, std::size_t count, float scale,
-                                                float low, float high) {
-  if (scale == 0) return static_cast<void>(std::fill_n(codes, count, 0));
-  for (std::size_t i = 0; i < count; i += 8) {
-    EightFloats steps = eight_floats(x + i) / scale;
-    steps = steps < high ? steps : EightFloats{} + high;
-    steps = steps > low ? steps : EightFloats{} + low;
-    const EightInts nearest = __builtin_convertvector(nearest_integer(steps), EightInts);
-    const EightCodes eight = __builtin_convertvector(nearest, EightCodes);
-    __builtin_memcpy(codes + i, &eight, sizeof eight);
+template <class V>
+[[gnu::always_inline]] inline V larger(V a, V b) {
+  return a > b ? a : b;
+}
+/// All lanes as one: join(a, b) of lanes 8 apart, then 4, 2 and 1.
+template <int kLanes, class Join>
+[[gnu::always_inline]] inline float fold(FloatsOf<kLanes> v, Join join) {
+  using I = typename Lanes<kLanes>::Ints;
+  if constexpr (kLanes == 16) {
+    v = join(v, __builtin_shuffle(v, I{8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7}));
+    v = join(v, __builtin_shuffle(v, I{4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11}));
+    v = join(v, __builtin_shuffle(v, I{2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13}));
+  } else if constexpr (kLanes == 8) {
+    v = join(v, __builtin_shuffle(v, I{4, 5, 6, 7, 0, 1, 2, 3}));
+    v = join(v, __builtin_shuffle(v, I{2, 3, 0, 1, 6, 7, 4, 5}));
+  } else {
+    v = join(v, __builtin_shuffle(v, I{2, 3, 0, 1}));
   }
+  return join(v[0], v[1]);
+}
+template <int kLanes>
+[[gnu::always_inline]] inline float largest_lane(FloatsOf<kLanes> v) {
+  return fold<kLanes>(v, [](auto a, auto b) __attribute__((always_inline)) { return larger(a, b); });
+}
+/// sum of term(i), values from i on, for the vectors of kCount values.
+template <int kLanes, index_t kCount, class Term>
+[[gnu::always_inline]] inline float sum_of(Term term) {
+  constexpr int kVectors = 16 / kLanes;
+  FloatsOf<kLanes> sum[kVectors];
+#pragma GCC unroll 4
+  for (int j = 0; j < kVectors; ++j) {
+    sum[j] = term(j * kLanes);
+#pragma GCC unroll 2
+    for (index_t i = 16; i < kCount; i += 16) sum[j] += term(i + j * kLanes);
+  }
+#pragma GCC unroll 2
+  for (int half = kVectors / 2; half > 0; half /= 2)
+#pragma GCC unroll 2
+    for (int j = 0; j < half; ++j) sum[j] += sum[j + half];
+  return fold<kLanes>(sum[0], [](auto a, auto b) __attribute__((always_inline)) { return a + b; });
 }
 
-/// max |x|
-[[gnu::always_inline]] inline float largest(const float* x, std::size_t count) {
-  EightFloats top = {};
-  for (std::size_t i = 0; i < count; i += 8) {
-    const EightFloats v = reinterpret_cast<EightFloats>(reinterpret_cast<EightInts>(eight_floats(x + i)) & 0x7FFFFFFF);
-    top = v > top ? v : top;
-  }
-  float most = 0;
-  for (int lane = 0; lane < 8; ++lane) most = top[lane] > most ? top[lane] : most;
-  return most;
+/// nearest(x / scale), ties to even, in [low, high]; inverse: of the scale.
+template <class V>
+[[gnu::always_inline]] inline V nearest_codes(V x, float inverse, float low, float high) {
+  V steps = x * inverse;
+  steps = steps < high ? steps : V{} + high;
+  return nearest_integer(larger(steps, V{} + low));
 }
+[[gnu::always_inline]] inline float inverse_of(float scale) {
+  return scale == 0 ? 0 : 1 / scale;
+}
+template <int kLanes>
+[[gnu::always_inline]] inline void store_codes(std::int8_t* to, FloatsOf<kLanes> codes) {
+  const auto bytes = __builtin_convertvector(__builtin_convertvector(codes, typename Lanes<kLanes>::Ints),
+                                             typename Lanes<kLanes>::Codes);
+  __builtin_memcpy(to, &bytes, sizeof bytes);
+}
+
+// Several groups of a row, step by step: a step of one group waits for the one before, steps of different groups do not
+// wait for each other.
+inline constexpr index_t kGroupsAtOnce = 8;
 
 /// Codes of 8 bits, -127 to 127; scale = max |x| / 127, in f16.
-[[gnu::always_inline]] inline float quantize_group_i8(std::int8_t* codes, const float* x) {
-  constexpr std::size_t kCount = group_size(DType::kI8);
-  const float scale = round_to_f16(largest(x, kCount) / 127);
-  encode_group(codes, x, kCount, scale, -127, 127);
-  return scale;
+template <int kLanes>
+[[gnu::always_inline]] inline void quantize_groups_i8(std::int8_t* codes, float* scales, const float* x,
+                                                      index_t groups) {
+  using V = FloatsOf<kLanes>;
+  constexpr index_t kCount = group_size(DType::kI8);
+  for (index_t g = 0; g < groups; ++g) {
+    V top = {};
+#pragma GCC unroll 16
+    for (index_t i = g * kCount; i < (g + 1) * kCount; i += kLanes) {
+      const auto bits = reinterpret_cast<typename Lanes<kLanes>::Ints>(load_floats<kLanes>(x + i));
+      top = larger(top, reinterpret_cast<V>(bits & 0x7FFFFFFF));
+    }
+    scales[g] = round_to_f16(largest_lane<kLanes>(top) / 127);
+  }
+  for (index_t g = 0; g < groups; ++g) {
+    const float inverse = inverse_of(scales[g]);
+#pragma GCC unroll 16
+    for (index_t i = g * kCount; i < (g + 1) * kCount; i += kLanes)
+      store_codes<kLanes>(codes + i, nearest_codes(load_floats<kLanes>(x + i), inverse, -127, 127));
+  }
 }
 
-/// Codes of 4 bits, -8 to 7. The value farthest from zero becomes -8; then the scale that fits these codes best in
-/// least squares replaces the first one, if it makes the error smaller.
-[[gnu::always_inline]] inline float quantize_group_i4(std::int8_t* codes, const float* x) {
-  constexpr std::size_t kCount = group_size(DType::kI4);
-  const float most = largest(x, kCount);
-  float far = 0;
-  for (std::size_t i = kCount; i-- > 0;) far = std::fabs(x[i]) == most ? x[i] : far;  // the first of equals
-  const auto error_of = [&](const std::int8_t* q, float scale) {
-    return sum_in_lanes<kCount>([&](std::size_t i) {
-      const float off = x[i] - static_cast<float>(q[i]) * scale;
-      return off * off;
+/// Codes of 4 bits, -8 to 7. The value farthest from zero (of equals, the negative one) becomes -8; then the scale that
+/// fits these codes best in least squares replaces the first one, if it makes the error smaller.
+template <int kLanes>
+[[gnu::always_inline]] inline void quantize_groups_i4(std::int8_t* codes, float* scales, const float* x,
+                                                      index_t groups) {
+  using V = FloatsOf<kLanes>;
+  constexpr index_t kCount = group_size(DType::kI4), kVectors = kCount / kLanes;
+  V first[kGroupsAtOnce][kVectors];
+  float fitted[kGroupsAtOnce];
+  for (index_t g = 0; g < groups; ++g) {
+    V high = load_floats<kLanes>(x + g * kCount), low = -high;
+#pragma GCC unroll 16
+    for (index_t i = 1; i < kVectors; ++i) {
+      const V v = load_floats<kLanes>(x + g * kCount + i * kLanes);
+      high = larger(high, v), low = larger(low, -v);
+    }
+    const float most = largest_lane<kLanes>(high), least = largest_lane<kLanes>(low);
+    scales[g] = round_to_f16((most > least ? most : -least) / -8);
+  }
+  for (index_t g = 0; g < groups; ++g) {
+    const float inverse = inverse_of(scales[g]);
+    const auto value = [&](index_t i) { return load_floats<kLanes>(x + g * kCount + i); };
+#pragma GCC unroll 16
+    for (index_t i = 0; i < kVectors; ++i) first[g][i] = nearest_codes(value(i * kLanes), inverse, -8, 7);
+    const float squares = sum_of<kLanes, kCount>([&](index_t i) {
+      const V q = first[g][i / kLanes];
+      return q * q;
     });
-  };
-  const float scale = round_to_f16(far / -8);
-  encode_group(codes, x, kCount, scale, -8, 7);
-  const float xq = sum_in_lanes<kCount>([&](std::size_t i) { return x[i] * static_cast<float>(codes[i]); });
-  const float qq = sum_in_lanes<kCount>([&](std::size_t i) { return static_cast<float>(codes[i] * codes[i]); });
-  if (qq == 0) return scale;
-  const float fitted = round_to_f16(xq / qq);
-  std::int8_t again[kCount];
-  encode_group(again, x, kCount, fitted, -8, 7);
-  if (!(error_of(again, fitted) < error_of(codes, scale))) return scale;
-  for (std::size_t i = 0; i < kCount; ++i) codes[i] = again[i];
-  return fitted;
+    const float products = sum_of<kLanes, kCount>([&](index_t i) { return value(i) * first[g][i / kLanes]; });
+    fitted[g] = squares == 0 ? scales[g] : round_to_f16(products / squares);
+  }
+  for (index_t g = 0; g < groups; ++g) {
+    const auto error_of = [&](const V(&q)[kVectors], float scale) {
+      return sum_of<kLanes, kCount>([&](index_t i) {
+        const V off = load_floats<kLanes>(x + g * kCount + i) - q[i / kLanes] * scale;
+        return off * off;
+      });
+    };
+    const float inverse = inverse_of(fitted[g]);
+    V again[kVectors];
+#pragma GCC unroll 16
+    for (index_t i = 0; i < kVectors; ++i)
+      again[i] = nearest_codes(load_floats<kLanes>(x + g * kCount + i * kLanes), inverse, -8, 7);
+    const bool better = error_of(again, fitted[g]) < error_of(first[g], scales[g]);
+    scales[g] = better ? fitted[g] : scales[g];
+    const V(&chosen)[kVectors] = better ? again : first[g];
+#pragma GCC unroll 16
+    for (index_t i = 0; i < kVectors; ++i) store_codes<kLanes>(codes + g * kCount + i * kLanes, chosen[i]);
+  }
+}
+
+/// Whole groups, at most kGroupsAtOnce: what is beyond the end of a row is zero.
+template <int kLanes>
+[[gnu::always_inline]] inline void quantize_groups(DType dtype, std::int8_t* codes, float* scales, const float* x,
+                                                   index_t groups) {
+  dtype == DType::kI4 ? quantize_groups_i4<kLanes>(codes, scales, x, groups)
+                      : quantize_groups_i8<kLanes>(codes, scales, x, groups);
 }
 
 /// Activations: code = nearest(x * inverse_scale(max |x|)), scale = max |x| / 127; groups of next to nothing are zero.
 inline float inverse_scale(float most) {
   return most > 1e-30F ? 127 / most : 0;
-}
-
-/// A whole group: what is beyond the end of a row is zero.
-[[gnu::always_inline]] inline float quantize_group(DType dtype, std::int8_t* codes, const float* x) {
-  return dtype == DType::kI4 ? quantize_group_i4(codes, x) : quantize_group_i8(codes, x);
 }
 
 }  // namespace hadal::kernels

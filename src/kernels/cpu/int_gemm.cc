@@ -25,48 +25,69 @@ template <DType kDType>
 index_t panel_bytes(index_t cols) {
   return num_groups(kDType, cols) * IntFormat<kDType>::kBlockBytes;
 }
-/// Four codes, each + 128: that turns the upper bit of a byte over.
-HADAL_INLINE std::uint32_t bytes_of_codes(const std::int8_t* codes) {
-  std::uint32_t word;
-  __builtin_memcpy(&word, codes, sizeof word);
-  return word ^ 0x80808080U;
+/// Codes as kernels read them, from zero on: + 128, or + 8 in the lower halves of bytes.
+template <DType kDType>
+HADAL_INLINE std::uint8_t from_zero(std::int8_t code) {
+  return static_cast<std::uint8_t>(kDType == DType::kI4 ? (code ^ 8) & 0xF : code ^ 0x80);
 }
-/// Four codes, each + 8, in the lower halves of the bytes: of the four bits of a code, that turns the upper one over.
-HADAL_INLINE std::uint32_t nibbles_of(const std::int8_t* codes) {
-  std::uint32_t word;
-  __builtin_memcpy(&word, codes, sizeof word);
-  return (word ^ 0x08080808U) & 0x0F0F0F0FU;
+/// Four bytes; of 4 bits, four codes in the lower and the next four in the upper halves.
+template <DType kDType>
+HADAL_INLINE std::uint32_t word_of(const std::uint8_t* codes) {
+  if constexpr (kDType == DType::kI4) {
+    std::uint64_t eight;
+    __builtin_memcpy(&eight, codes, sizeof eight);
+    return static_cast<std::uint32_t>(eight | eight >> 28);
+  } else {
+    std::uint32_t four;
+    __builtin_memcpy(&four, codes, sizeof four);
+    return four;
+  }
 }
 
-/// Quantises and packs the panel of rows [first, first + kIntPanel) of W; rows beyond the last are zero.
+/// Quantises and packs some groups of a row, `count` values, to column c of their blocks.
+template <DType kDType, class T>
+HADAL_INLINE void pack_int_groups(std::byte* block, index_t c, const T* row, index_t count) {
+  using F = IntFormat<kDType>;
+  constexpr index_t kCodesOfWord = kDType == DType::kI4 ? 8 : 4;
+  alignas(64) float buffer[kGroupsAtOnce * F::kGroup];
+  alignas(64) std::int8_t codes[kGroupsAtOnce * F::kGroup];
+  alignas(64) std::uint8_t bytes[kGroupsAtOnce * F::kGroup];
+  float scales[kGroupsAtOnce];
+  const index_t groups = num_groups(kDType, count);
+  const float* x = buffer;
+  if constexpr (std::is_same_v<T, float>) {
+    if (count % F::kGroup == 0) x = row;
+  }
+  if (x == buffer) {
+    std::memset(buffer + (groups - 1) * F::kGroup, 0, sizeof(float) * F::kGroup);
+    for_vectors(count, [&](index_t i, auto lanes) { store(buffer + i, load(row + i, lanes), lanes); });
+  }
+  quantize_groups<kLanes>(kDType, codes, scales, x, groups);
+  for (index_t i = 0; i < groups * F::kGroup; ++i) bytes[i] = from_zero<kDType>(codes[i]);
+  for (index_t g = 0; g < groups; ++g, block += F::kBlockBytes) {
+    auto* words = reinterpret_cast<std::uint32_t*>(block);
+    for (index_t i = 0; i < F::kGroup; i += kCodesOfWord)
+      words[i / kCodesOfWord * kIntPanel + c] = word_of<kDType>(bytes + g * F::kGroup + i);
+    reinterpret_cast<f16*>(block + F::kCodeBytes)[c] = nearest_f16(scales[g]);
+  }
+}
+
+/// Quantises and packs the panel of rows [first, first + kIntPanel) of W; rows beyond the last are zero. A few groups
+/// of each row at a time: they are read in order, and what they are written to stays in the first cache.
 template <DType kDType, class T>
 void pack_int_panel(std::byte* panel, Mat<const T> w, index_t first) {
   using F = IntFormat<kDType>;
-  constexpr index_t kWords = F::kGroup / 4;
+  constexpr index_t kValues = kGroupsAtOnce * F::kGroup;
+  constexpr std::uint8_t kZero = kDType == DType::kI4 ? 0x88 : 0x80;
   const index_t rows = std::min<index_t>(kIntPanel, w.rows - first);
-  for (index_t g = 0; g < num_groups(kDType, w.cols); ++g, panel += F::kBlockBytes) {
-    const index_t begin = g * F::kGroup, count = std::min(F::kGroup, w.cols - begin);
-    alignas(64) std::int8_t codes[kIntPanel][F::kGroup];
-    f16 scales[kIntPanel] = {};
-    if (rows < kIntPanel) std::memset(codes, 0, sizeof codes);
-    for (index_t c = 0; c < rows; ++c) {
-      alignas(64) float x[F::kGroup];
-      if (count < F::kGroup) std::memset(x, 0, sizeof x);
-      const T* row = w.row(first + c).data() + begin;
-      for_vectors(count, [&](index_t i, auto lanes) { store(x + i, load(row + i, lanes), lanes); });
-      scales[c] = to_f16(quantize_group(kDType, codes[c], x));
+  for (index_t begin = 0; begin < w.cols; begin += kValues, panel += kGroupsAtOnce * F::kBlockBytes) {
+    const index_t count = std::min(kValues, w.cols - begin);
+    for (index_t g = 0; rows < kIntPanel && g < num_groups(kDType, count); ++g) {
+      std::byte* block = panel + g * F::kBlockBytes;
+      std::fill_n(block, F::kCodeBytes, std::byte{kZero});
+      std::fill_n(block + F::kCodeBytes, F::kBlockBytes - F::kCodeBytes, std::byte{});
     }
-    auto* words = reinterpret_cast<std::uint32_t*>(panel);
-    if constexpr (kDType == DType::kI4) {
-      for (index_t word = 0; word < kWords; word += 2)
-        for (index_t c = 0; c < kIntPanel; ++c)
-          words[word / 2 * kIntPanel + c] = nibbles_of(codes[c] + word * 4) | nibbles_of(codes[c] + (word + 1) * 4)
-                                                                                  << 4;
-    } else {
-      for (index_t word = 0; word < kWords; ++word)
-        for (index_t c = 0; c < kIntPanel; ++c) words[word * kIntPanel + c] = bytes_of_codes(codes[c] + word * 4);
-    }
-    std::memcpy(panel + F::kCodeBytes, scales, sizeof scales);
+    for (index_t c = 0; c < rows; ++c) pack_int_groups<kDType>(panel, c, w.row(first + c).data() + begin, count);
   }
 }
 

@@ -83,7 +83,7 @@ void pack_int(const CodedMatrix& to, ConstView w, DType as) {
       float x[64] = {};
       std::int8_t codes[64] = {};
       for (index_t i = 0; i < count; ++i) x[i] = static_cast<float>(value(w, r, begin + i));
-      to.scales(r, g) = quantize_group(as, codes, x);
+      quantize_groups<4>(as, codes, &to.scales(r, g), x, 1);
       std::copy_n(codes, count, to.row(r) + begin);
     }
 }
