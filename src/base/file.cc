@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 
@@ -50,8 +51,10 @@ struct RegularFile {
     if (::fstat(fd.get(), &status) != 0) fail_errno(path, "stat");
     HADAL_CHECK(S_ISREG(status.st_mode), path.string(), ": not a regular file");
     size = status.st_size;
+    id = {status.st_dev, status.st_ino};
   }
   Descriptor fd;
+  FileId id;
   std::int64_t size = 0;
 };
 
@@ -80,8 +83,9 @@ std::string read_file(const fs::path& path, std::int64_t max_bytes) {
   return bytes;
 }
 
-MappedFile::MappedFile(const fs::path& path) {
+MappedFile::MappedFile(const fs::path& path) : path_(path) {
   const RegularFile file(path);
+  id_ = file.id;
   const auto size = static_cast<std::size_t>(file.size);
   if (size == 0) return;
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.fd.get(), 0);
@@ -96,9 +100,14 @@ MappedFile::~MappedFile() {
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : bytes_(std::exchange(other.bytes_, {})), guard_(std::move(other.guard_)) {}
+    : path_(std::move(other.path_)),
+      id_(other.id_),
+      bytes_(std::exchange(other.bytes_, {})),
+      guard_(std::move(other.guard_)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(id_, other.id_);
   std::swap(bytes_, other.bytes_);
   std::swap(guard_, other.guard_);
   return *this;
@@ -118,6 +127,47 @@ void release_mapped(std::span<const std::byte> bytes) {
   if (skipped >= bytes.size()) return;
   const std::size_t whole = (bytes.size() - skipped) / kPage * kPage;
   if (whole > 0) ::madvise(const_cast<std::byte*>(bytes.data()) + skipped, whole, MADV_DONTNEED);
+}
+
+bool is_in_page_cache(std::span<const std::byte> bytes) {
+  if (bytes.empty()) return true;
+  const std::size_t before = in_page(bytes.data()), size = bytes.size() + before;
+  std::vector<unsigned char> pages((size + kPage - 1) / kPage);
+  if (::mincore(const_cast<std::byte*>(bytes.data()) - before, size, pages.data()) != 0) return false;
+  const auto there = std::ranges::count_if(pages, [](unsigned char page) { return (page & 1) != 0; });
+  return 2 * there > std::ssize(pages);
+}
+
+DirectFile::DirectFile(const fs::path& path)
+    : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_DIRECT)) {}
+
+DirectFile::~DirectFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+DirectFile::DirectFile(DirectFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+
+DirectFile& DirectFile::operator=(DirectFile&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+
+std::size_t DirectFile::read(std::span<std::byte> to, std::int64_t offset) const {
+  std::size_t done = 0;
+  while (done < to.size()) {
+    const ssize_t n = ::pread(fd_, to.data() + done, to.size() - done, offset + static_cast<std::int64_t>(done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    done += static_cast<std::size_t>(n);
+    if (done % kBlock != 0) break;  // the end of the file
+  }
+  return done;
+}
+
+FileId DirectFile::id() const {
+  struct stat status = {};
+  if (fd_ < 0 || ::fstat(fd_, &status) != 0) return {};
+  return {status.st_dev, status.st_ino};
 }
 
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {

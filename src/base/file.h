@@ -14,6 +14,12 @@ namespace hadal {
 /// The bytes of a regular file. Throws when it is larger than max_bytes.
 std::string read_file(const std::filesystem::path& path, std::int64_t max_bytes = std::int64_t{1} << 32);
 
+/// What stays the same when a file is renamed.
+struct FileId {
+  std::uint64_t device = 0, inode = 0;
+  bool operator==(const FileId&) const = default;
+};
+
 /// A regular file, mapped for reading. Empty files give an empty span. A file that others cut short while it is mapped
 /// reads as zeros from there on (base/mapping_guard.h).
 class MappedFile {
@@ -23,8 +29,12 @@ class MappedFile {
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;
   std::span<const std::byte> bytes() const { return bytes_; }
+  const std::filesystem::path& path() const { return path_; }
+  FileId id() const { return id_; }
 
  private:
+  std::filesystem::path path_;
+  FileId id_;
   std::span<const std::byte> bytes_;
   MappingGuard guard_;
 };
@@ -34,6 +44,28 @@ void prefetch_mapped(std::span<const std::byte> bytes);
 /// Bytes of a MappedFile that are not needed for now: their pages no longer count as memory of this process. They are
 /// read from the file again when they are touched.
 void release_mapped(std::span<const std::byte> bytes);
+
+/// Whether most of the pages of these bytes of a MappedFile are in memory, so that touching them reads no disk. True
+/// for files that this user may not write: the system does not tell.
+bool is_in_page_cache(std::span<const std::byte> bytes);
+
+/// Reads past the page cache: no copy on the way, and no memory but the reader's.
+class DirectFile {
+ public:
+  static constexpr std::size_t kBlock = 4096;
+  /// Some file systems have no such reads, which then fail.
+  explicit DirectFile(const std::filesystem::path& path);
+  ~DirectFile();
+  DirectFile(DirectFile&& other) noexcept;
+  DirectFile& operator=(DirectFile&& other) noexcept;
+  /// Bytes of the file from `offset` on; this, the size and the address of `to` are multiples of kBlock. How many:
+  /// fewer at the end of the file, and after a failure. From any thread.
+  std::size_t read(std::span<std::byte> to, std::int64_t offset) const;
+  FileId id() const;
+
+ private:
+  int fd_ = -1;
+};
 
 /// A file that appears whole or not at all: bytes go to a temporary name in the same folder; commit() syncs it, renames
 /// it to `path` and syncs the folder. Without commit(), or when anything fails (a full disk), the temporary file is

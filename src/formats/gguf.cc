@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <unordered_map>
 
 #include "base/error.h"
@@ -27,7 +28,7 @@ index_t GgufTensor::count() const {
 
 struct GgufFile::Impl {
   std::string where;
-  std::vector<MappedFile> files;
+  std::deque<MappedFile> files;  // tensors point to them
   GgufPiece all;
   std::unordered_map<std::string_view, std::size_t> index;  // of all.tensors by name
 
@@ -51,6 +52,7 @@ struct GgufFile::Impl {
 void GgufFile::Impl::read_files(const fs::path& path) {
   files.emplace_back(path);
   all = parse_gguf(files.back().bytes(), where);
+  for (GgufTensor& tensor : all.tensors) tensor.file = &files.back();
   const std::int64_t count = integer_or(all, "split.count", 1, where);
   HADAL_CHECK(count >= 0 && count <= kMaxFiles, where, ": split.count: got ", count, ", want 1 to ", kMaxFiles);
   if (count <= 1) return;
@@ -74,7 +76,10 @@ void GgufFile::Impl::add_file(const fs::path& path, std::int64_t number, std::in
   const std::int64_t got_count = integer_or(piece, "split.count", -1, path.string());
   HADAL_CHECK(got_number == number && got_count == count, path.string(), ": says it is file ", got_number + 1, " of ",
               got_count, ", want ", number + 1, " of ", count);
-  for (GgufTensor& tensor : piece.tensors) all.tensors.push_back(std::move(tensor));
+  for (GgufTensor& tensor : piece.tensors) {
+    tensor.file = &files.back();
+    all.tensors.push_back(std::move(tensor));
+  }
 }
 
 GgufFile::GgufFile(const fs::path& path) : impl_(std::make_unique<Impl>()) {

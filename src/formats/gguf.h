@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/file.h"
 #include "formats/ggml_type.h"
 #include "formats/gguf_value.h"
 
@@ -21,8 +22,9 @@ namespace hadal {
 struct GgufTensor {
   std::string name;
   GgmlType type = GgmlType::kF32;
-  std::vector<index_t> dims;        // the file's order: dims[0] is the length of a row; up to four
-  const std::byte* data = nullptr;  // lives as long as its GgufFile
+  std::vector<index_t> dims;         // the file's order: dims[0] is the length of a row; up to four
+  const std::byte* data = nullptr;   // lives as long as its GgufFile
+  const MappedFile* file = nullptr;  // that it lies in; nullptr: in memory
   index_t count() const;
   index_t bytes() const { return ggml_bytes(type, count()); }
   /// The row-major shape, as Hugging Face files have it: dims from the last to the first.

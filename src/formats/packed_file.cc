@@ -155,12 +155,11 @@ PackedFile::PackedFile(const std::filesystem::path& path) : PackedFile() {
   index_ = index_of(entries_, where);
   const index_t want = end_of(entries_, begin);
   HADAL_CHECK(size == want, where, ": got ", size, " bytes, want ", want);
-  direct_fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECT);  // some file systems have none
+  direct_.emplace(path);
 }
 
 PackedFile::~PackedFile() {
   if (fd_ >= 0) ::close(fd_);
-  if (direct_fd_ >= 0) ::close(direct_fd_);
 }
 
 PackedFile::PackedFile(PackedFile&& other) noexcept
@@ -169,7 +168,7 @@ PackedFile::PackedFile(PackedFile&& other) noexcept
       entries_(std::move(other.entries_)),
       index_(std::move(other.index_)),
       fd_(std::exchange(other.fd_, -1)),
-      direct_fd_(std::exchange(other.direct_fd_, -1)),
+      direct_(std::move(other.direct_)),
       mapped_(std::move(other.mapped_)) {}
 
 const PackedEntry* PackedFile::find(const std::string& name) const {
@@ -181,7 +180,8 @@ void PackedFile::read(const PackedEntry& entry, index_t matrix, std::byte* to) c
   const bool aligned = reinterpret_cast<std::uintptr_t>(to) % PackedEntry::kPage == 0;
   const index_t offset = entry.offset + matrix * entry.stride();
   const std::span bytes(to, static_cast<std::size_t>(entry.stride()));
-  std::string problem = read_at(aligned && direct_fd_ >= 0 ? direct_fd_ : fd_, bytes, offset);
+  std::string problem;
+  if (!aligned || direct_->read(bytes, offset) < bytes.size()) problem = read_at(fd_, bytes, offset);
   if (problem.empty() &&
       XXH3_64bits(to, static_cast<std::size_t>(entry.bytes)) != entry.checksums[static_cast<std::size_t>(matrix)])
     problem = str_cat("the weights of ", entry.name, ", matrix ", matrix, ", do not have their checksum");

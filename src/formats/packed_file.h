@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -74,7 +75,8 @@ class PackedFile {
   std::string key_;
   std::vector<PackedEntry> entries_;
   std::map<std::string, std::size_t> index_;
-  int fd_ = -1, direct_fd_ = -1;
+  int fd_ = -1;
+  std::optional<DirectFile> direct_;
   std::unique_ptr<MappedFile> mapped_;
 };
 

@@ -155,12 +155,12 @@ void SafetensorsFile::Impl::read(std::span<const std::byte> bytes, const std::st
   check_ranges(std::move(ranges), static_cast<index_t>(data.size()), where);
 
   for (auto& [name, tensor] : tensors) {
-    tensor.mapped = file.has_value();
+    tensor.file = file ? &*file : nullptr;
     const auto address = reinterpret_cast<std::uintptr_t>(tensor.data);
     if (address % static_cast<std::size_t>(bits_of(tensor.dtype) / 8) == 0) continue;
     const auto size = static_cast<std::size_t>(tensor.bytes());
     tensor.data = copies.emplace_back(tensor.data, tensor.data + size).data();
-    tensor.mapped = false;
+    tensor.file = nullptr;
   }
 }
 

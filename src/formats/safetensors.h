@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/file.h"
 #include "tensor/view.h"
 
 namespace hadal {
@@ -20,8 +21,8 @@ std::string_view safetensors_dtype_name(DType dtype);
 struct StoredTensor {
   DType dtype = DType::kF32;
   std::vector<index_t> shape;
-  const std::byte* data = nullptr;  // aligned to the element; lives as long as its file object; little endian
-  bool mapped = false;              // lies in a mapped file
+  const std::byte* data = nullptr;   // aligned to the element; lives as long as its file object; little endian
+  const MappedFile* file = nullptr;  // that it lies in; nullptr: in memory
   index_t count() const;
   index_t bytes() const { return bytes_of(dtype, count()); }
   /// Up to two dimensions as rows x cols (a vector is one row, a scalar 1 x 1). Throws Error on more.

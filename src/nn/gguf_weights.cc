@@ -4,6 +4,7 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "formats/ggml_dequantize.h"
@@ -33,6 +34,14 @@ void get_row(float* to, const View& from, index_t row) {
 index_t interleaved_row(index_t r, index_t half) {
   const index_t head = r / (2 * half), in_head = r % (2 * half);
   return head * 2 * half + in_head % half * 2 + in_head / half;
+}
+
+/// What a type without blocks is; nothing: it has blocks.
+std::optional<DType> dtype_of(GgmlType type) {
+  return type == GgmlType::kF32    ? std::optional(DType::kF32)
+         : type == GgmlType::kF16  ? std::optional(DType::kF16)
+         : type == GgmlType::kBF16 ? std::optional(DType::kBF16)
+                                   : std::nullopt;
 }
 
 /// A vector as a column, so that its elements can change places like rows.
@@ -85,8 +94,17 @@ class GgufSource final : public WeightSource {
       if (!problems.empty()) return;
       const index_t first = from.place.expert >= 0 ? from.place.expert * p.value.count() : 0;
       from.data = from.tensor->data + ggml_bytes(from.tensor->type, first);
-      const index_t bytes = from.key != nullptr ? from.tensor->bytes() : ggml_bytes(from.tensor->type, p.value.count());
-      from.piece = ahead_.add({from.data, static_cast<std::size_t>(bytes)});
+      const auto add = [&](const GgufTensor& t, const std::byte* data, index_t rows, bool whole) {
+        return ahead_.add(t.file, data, rows, ggml_bytes(t.type, t.dims[0]), whole);
+      };
+      if (from.key != nullptr) {
+        const KvB size(config_);
+        from.key_piece = add(*from.key, from.key->data, size.heads * size.rank, true);
+        from.piece = add(*from.tensor, from.data, size.heads * size.value, true);
+      } else {
+        from.piece =
+            add(*from.tensor, from.data, p.is_vector ? 1 : p.value.rows, from.place.layout == Layout::kInterleaved);
+      }
       sources_[p.name] = from;
     });
     for (const GgufTensor& t : file_.tensors())
@@ -97,14 +115,19 @@ class GgufSource final : public WeightSource {
 
   void read(Exec& ex, const Param& p) override {
     const Source& from = sources_.at(p.name);
-    const bool last = p.is_vector || from.key != nullptr || p.first_row + p.value.rows == from.tensor->dims[1];
     const auto read_to = [&](const Param& to) {
-      ahead_.pass(from.piece, last, [&] { from.key != nullptr ? read_split(ex, to, from) : read_param(ex, to, from); });
+      if (from.key != nullptr)
+        return ahead_.pass(from.key_piece, 0, from.key_piece.num_rows, [&](const ReadAhead::Rows& keys) {
+          ahead_.pass(from.piece, 0, from.piece.num_rows,
+                      [&](const ReadAhead::Rows& values) { read_split(ex, to, from, keys.part, values.part); });
+        });
+      ahead_.pass(from.piece, to.first_row, to.value.rows,
+                  [&](const ReadAhead::Rows& rows) { read_part(ex, rows_of(to, rows), from, rows); });
     };
     if (p.value.dtype != DType::kE4M3) return read_to(p);
     Tensor wide(DType::kF32, p.value.rows, p.value.cols);
     Param as_f32 = p;
-    as_f32.value = wide.view();
+    as_f32.value = wide.view(), as_f32.scales = {};
     read_to(as_f32);
     set_param(ex, p, wide.view());
   }
@@ -131,25 +154,28 @@ class GgufSource final : public WeightSource {
     GgufPlace place;
     const GgufTensor *tensor = nullptr, *key = nullptr;  // key: attn_k_b of a split kv_b, whose attn_v_b is `tensor`
     const std::byte* data = nullptr;                     // of `tensor`, or of the expert in it
-    std::size_t piece = 0;                               // of ahead_
+    ReadAhead::Piece piece, key_piece;
   };
 
   bool of_later_block(const std::string& name) const {
     return name.starts_with("blk.") && std::atoi(name.c_str() + 4) >= config_.num_hidden_layers;
   }
 
-  static void read_param(Exec& ex, const Param& p, const Source& from) {
+  static void read_part(Exec& ex, const Param& p, const Source& from, const ReadAhead::Rows& rows) {
     // A vector is one row, unless its elements change places.
     const bool moves = from.place.layout == Layout::kInterleaved;
     const View to = moves ? as_column(p) : p.value;
     const index_t half = moves ? from.tensor->dims.back() / from.place.heads / 2 : 0;
     const GgmlType type = from.tensor->type;
+    const std::byte* const begin = moves ? rows.part : rows.row(rows.first);  // what moves is one part
+    const std::optional<DType> plain = dtype_of(type);
+    if (plain && !moves) return kernels::convert(ex, to, {begin, *plain, to.rows, to.cols, to.cols});
     constexpr index_t kRows = 8;  // of a task
     ex.pool.parallel_for((to.rows + kRows - 1) / kRows, [&](index_t task, int) {
       std::vector<float> buffer;
       for (index_t r = task * kRows; r < std::min(to.rows, (task + 1) * kRows); ++r) {
-        const index_t row = p.first_row + r, stored = moves ? interleaved_row(row, half) : row;
-        const std::byte* data = from.data + ggml_bytes(type, stored * to.cols);
+        const index_t stored = moves ? interleaved_row(p.first_row + r, half) : r;
+        const std::byte* data = begin + ggml_bytes(type, stored * to.cols);
         if (to.dtype == DType::kF32) {
           ggml_dequantize(to.as<float>().row(r).data(), type, data, to.cols);
           continue;
@@ -162,22 +188,20 @@ class GgufSource final : public WeightSource {
   }
 
   /// attn_k_b [heads, rank, nope] and attn_v_b [heads, value, rank] into the rows of each head.
-  void read_split(Exec& ex, const Param& p, const Source& from) const {
+  void read_split(Exec& ex, const Param& p, const Source& from, const std::byte* keys, const std::byte* values) const {
     const KvB size(config_);
-    const GgufTensor *k = from.key, *v = from.tensor;
+    const GgmlType k = from.key->type, v = from.tensor->type;
     ex.pool.parallel_for(size.heads, [&](index_t h, int) {
       const index_t first = h * (size.nope + size.value);
       std::vector<float> key(static_cast<std::size_t>(size.rank * size.nope)), row(static_cast<std::size_t>(size.rank));
-      ggml_dequantize(key.data(), k->type, k->data + ggml_bytes(k->type, h * size.rank * size.nope),
-                      size.rank * size.nope);
+      ggml_dequantize(key.data(), k, keys + ggml_bytes(k, h * size.rank * size.nope), size.rank * size.nope);
       for (index_t n = 0; n < size.nope; ++n) {
         for (index_t c = 0; c < size.rank; ++c)
           row[static_cast<std::size_t>(c)] = key[static_cast<std::size_t>(c * size.nope + n)];
         set_row(ex, p.value, first + n, row.data());
       }
       for (index_t u = 0; u < size.value; ++u) {
-        ggml_dequantize(row.data(), v->type, v->data + ggml_bytes(v->type, (h * size.value + u) * size.rank),
-                        size.rank);
+        ggml_dequantize(row.data(), v, values + ggml_bytes(v, (h * size.value + u) * size.rank), size.rank);
         set_row(ex, p.value, first + size.nope + u, row.data());
       }
     });
@@ -186,7 +210,6 @@ class GgufSource final : public WeightSource {
   GgufFile file_;
   ModelConfig config_;
   std::map<std::string, Source> sources_;
-  ReadAhead ahead_;
 };
 
 /// `num_rows` rows of `cols` values as `type`, to a sink; `get` gives row r, from any thread.

@@ -2,33 +2,22 @@
 
 #include <algorithm>
 
-#include "base/file.h"
+#include "kernels/fp8.h"
 
 namespace hadal {
 
-std::size_t ReadAhead::add(std::span<const std::byte> piece) {
-  pieces_.push_back(piece);
-  ends_.push_back((ends_.empty() ? 0 : ends_.back()) + piece.size());
-  return pieces_.size() - 1;
-}
-
-void ReadAhead::ask_beyond(std::size_t number) {
-  // Small ones (vectors, which are read first of all) say nothing about how far the reading has come.
-  constexpr std::size_t kSmall = std::size_t{1} << 16, kWindow = std::size_t{256} << 20;
-  if (pieces_[number].size() < kSmall) return;
-  std::size_t first = 0, last = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    first = std::max(asked_, number);
-    const auto beyond = std::upper_bound(ends_.begin(), ends_.end(), ends_[number] + kWindow);
-    last = std::max(first, static_cast<std::size_t>(beyond - ends_.begin()));
-    asked_ = last;
+Param WeightSource::rows_of(const Param& p, const ReadAhead::Rows& rows) {
+  Param part = p;
+  const index_t first = rows.first - p.first_row;
+  part.value = p.value.slice_rows(first, rows.count);
+  if (p.scales.data != nullptr) {
+    constexpr index_t kBlock = kernels::kFp8Tile;
+    HADAL_CHECK(first % kBlock == 0, p.name, ": a part begins inside of a block");
+    const index_t blocks = (rows.count + kBlock - 1) / kBlock;
+    part.scales = view_of(p.scales).slice_rows(first / kBlock, blocks).as<float>();
   }
-  for (std::size_t i = first; i < last; ++i) prefetch_mapped(pieces_[i]);
-}
-
-void ReadAhead::release(std::size_t number) {
-  release_mapped(pieces_[number]);
+  part.first_row = rows.first;
+  return part;
 }
 
 void for_rows(Exec& ex, std::span<const int> rows, FunctionRef<void(index_t i, index_t row)> body) {

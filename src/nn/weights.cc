@@ -36,19 +36,20 @@ std::string shape_text(const std::vector<index_t>& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
 }
 
-/// FP8 codes and the scales of their blocks (ragged at the edges): multiplied, to any float dtype, or as they are to
-/// codes and scales.
+/// FP8 codes of the rows of `p` and the scales of all blocks of the tensor (ragged at the edges): multiplied, to any
+/// float dtype, or as they are to codes and scales.
 void read_fp8(Exec& ex, const Param& p, ConstView codes, ConstView scales, const Fp8Config& fp8) {
   const View& value = p.value;
   const auto scale_at = [&](index_t r, index_t c) {
     return scales.dtype == DType::kF32 ? scales.as<float>()(r, c) : to_f32(scales.as<ue8m0>()(r, c));
   };
   if (value.dtype == DType::kE4M3) {
-    HADAL_CHECK(p.scales.rows == scales.rows && p.scales.cols == scales.cols, p.name, ": blocks of ", fp8.block_rows,
-                "x", fp8.block_cols, " cannot be held as they are, only of 128x128");
+    constexpr index_t kBlock = kernels::kFp8Tile;
+    HADAL_CHECK(fp8.block_rows == kBlock && fp8.block_cols == kBlock, p.name, ": blocks of ", fp8.block_rows, "x",
+                fp8.block_cols, " cannot be held as they are, only of 128x128");
     copy_rows(value, codes);
-    for (index_t r = 0; r < scales.rows; ++r)
-      for (index_t c = 0; c < scales.cols; ++c) p.scales(r, c) = scale_at(r, c);
+    for (index_t r = 0; r < p.scales.rows; ++r)
+      for (index_t c = 0; c < scales.cols; ++c) p.scales(r, c) = scale_at(p.first_row / kBlock + r, c);
     return;
   }
   float code_value[256];
@@ -59,7 +60,7 @@ void read_fp8(Exec& ex, const Param& p, ConstView codes, ConstView scales, const
     for (index_t r = task * kRows; r < std::min(value.rows, (task + 1) * kRows); ++r)
       for (index_t c = 0; c < codes.cols; ++c) {
         const index_t row = p.first_row + r, block = row / fp8.block_rows;
-        const float x = code_value[from(row, c).bits] * scale_at(block, c / fp8.block_cols);
+        const float x = code_value[from(r, c).bits] * scale_at(block, c / fp8.block_cols);
         switch (value.dtype) {
           case DType::kF64:
             value.as<double>()(r, c) = x;
@@ -98,13 +99,13 @@ class SafetensorsSource final : public WeightSource {
   void read(Exec& ex, const Param& p) override {
     if (is_new(p)) return;
     const Place& place = places_.at(p.name);
-    const bool last = p.is_vector || p.first_row + p.value.rows == place.stored->shape[0];
-    ahead_.pass(place.piece, last, [&] {
+    ahead_.pass(place.piece, p.first_row, p.value.rows, [&](const ReadAhead::Rows& rows) {
+      const Param part = rows_of(p, rows);
+      const ConstView stored{rows.row(rows.first), place.stored->dtype, rows.count, p.value.cols, p.value.cols};
       if (place.scales != nullptr)
-        read_fp8(ex, p, place.stored->view(), place.scales->view(), fp8_);
+        read_fp8(ex, part, stored, place.scales->view(), fp8_);
       else
-        set_param(ex, p,
-                  p.is_vector ? place.stored->view() : place.stored->view().slice_rows(p.first_row, p.value.rows));
+        set_param(ex, part, stored);
     });
   }
 
@@ -114,7 +115,7 @@ class SafetensorsSource final : public WeightSource {
     });
   }
 
-  bool is_mapped(const std::string& name) const override { return places_.at(name).stored->mapped; }
+  bool is_mapped(const std::string& name) const override { return places_.at(name).stored->file != nullptr; }
 
   void read_rows(Exec& ex, View to, const std::string& name, std::span<const int> rows) override {
     const ConstView from = places_.at(name).stored->view();
@@ -125,7 +126,7 @@ class SafetensorsSource final : public WeightSource {
  private:
   struct Place {
     const StoredTensor *stored = nullptr, *scales = nullptr;  // scales: of FP8 blocks
-    std::size_t piece = 0;                                    // of ahead_
+    ReadAhead::Piece piece;
   };
 
   bool is_new(const Param& p) const {
@@ -161,8 +162,8 @@ class SafetensorsSource final : public WeightSource {
       return str_cat(p.name, " is ", dtype_name(stored.dtype), ", want f32, bf16, f16 or e4m3 with ", p.name,
                      "_scale_inv");
     }
-    const std::span bytes(stored.data, static_cast<std::size_t>(stored.bytes()));
-    place.piece = ahead_.add(stored.mapped ? bytes : bytes.first(0));
+    const index_t rows = p.is_vector ? 1 : p.value.rows;
+    place.piece = ahead_.add(stored.file, stored.data, rows, rows == 0 ? 0 : stored.bytes() / rows);
     places_[p.name] = place;
     return {};
   }
@@ -172,7 +173,6 @@ class SafetensorsSource final : public WeightSource {
   bool new_head_;
   Fp8Config fp8_;
   std::map<std::string, Place> places_;
-  ReadAhead ahead_;
 };
 
 }  // namespace
@@ -195,6 +195,7 @@ void load_weights(Model& model, Exec& ex, const std::filesystem::path& folder, b
   const std::unique_ptr<WeightSource> source = open_weights(folder, new_head);
   source->match(model);
   model.visit_params([&](const Param& p) { source->read(ex, p); });
+  source->end_reading();
   check_mapped_files();
   model.refresh(ex);
 }
@@ -213,6 +214,7 @@ void load_packed(Model& model, Exec& ex, const std::filesystem::path& folder, co
     model.use_embedding(
         [source, embedding](Exec& e, View to, std::span<const int> ids) { source->read_rows(e, to, embedding, ids); });
   model.pack({.ex = ex, .fill = read, .finer_than_bf16 = source->finer_than_bf16(), .places = places}, recipe);
+  source->end_reading();
   check_mapped_files();
 }
 
