@@ -18,6 +18,12 @@ class alignas(64) LinesAhead {
     left_.store(line << kCountBits | (lines < kMostLines ? lines : kMostLines), std::memory_order_relaxed);
   }
 
+  /// Where the named range ends, what of it was asked for or not; whole lines.
+  const std::byte* end() const {
+    const std::uint64_t now = left_.load(std::memory_order_relaxed);
+    return at((now >> kCountBits) + (now & kCountMask));
+  }
+
   /// Asks for a few more lines: as many as can be under way at once, so call it at most every 20 nanoseconds (beyond
   /// that a processor drops what it is asked for).
   void ask() {
@@ -27,13 +33,14 @@ class alignas(64) LinesAhead {
     if (count == 0) return;
     const std::uint64_t rest = now + (count << kCountBits) - count;
     if (!left_.compare_exchange_strong(now, rest, std::memory_order_relaxed)) return;  // another range by now
-    const std::uintptr_t address = ((rest >> kCountBits) - count) * kLine;
-    const auto* line =
-        reinterpret_cast<const std::byte*>(address);  // NOLINT(performance-no-int-to-ptr): kept as one word
+    const std::byte* line = at((rest >> kCountBits) - count);
     for (std::uint64_t i = 0; i < count; ++i) __builtin_prefetch(line + i * kLine, 0, 2);
   }
 
  private:
+  static const std::byte* at(std::uint64_t line) {
+    return reinterpret_cast<const std::byte*>(line * kLine);  // NOLINT(performance-no-int-to-ptr): kept in one word
+  }
   static constexpr int kCountBits = 14;
   static constexpr std::uint64_t kCountMask = (std::uint64_t{1} << kCountBits) - 1;
   std::atomic<std::uint64_t> left_{0};  // number of the first line << kCountBits | lines
