@@ -104,6 +104,16 @@ TEST_F(RecipeRun, RefusesWhatMakesNoSense) {
   EXPECT_NE(error("\"title\": \"Base\"", "\"titel\": \"Base\"").find("titel"), std::string::npos);
 }
 
+TEST_F(RecipeRun, FindsFilesBesideTheRecipe) {
+  std::string text(kRecipe);
+  text.replace(text.find("m.json"), 6, "{recipe}/../models/m.json");
+  write_file_atomically(file, text);
+  EXPECT_EQ(load_recipe(file).stage("base").options.at("model"), Json(folder.path().string() + "/../models/m.json"));
+  text.replace(text.find("\"name\": \"tuned\""), 15, "\"name\": \"recipe\"");
+  write_file_atomically(file, text);
+  EXPECT_NE(error_of([&] { load_recipe(file); }).find("cannot be called recipe"), std::string::npos);
+}
+
 TEST_F(RecipeRun, RunsEveryStageOnce) {
   const Recipe recipe = load_recipe(file);
   EXPECT_TRUE(run_recipe(recipe, options));

@@ -32,6 +32,8 @@ const Verb& verb_of(std::string_view name, std::string_view where) {
   return *found;
 }
 
+constexpr std::string_view kBesideRecipe = "recipe";
+
 JsonObject object_or_empty(ObjectReader& reader, const std::string& key) {
   if (!reader.has(key)) return {};
   const Json& value = reader.value(key);
@@ -54,6 +56,17 @@ void each_text(Json& value, const Visit& visit) {
     for (Json& item : value.get_array()) each_text(item, visit);
   if (value.is_object())
     for (auto& [key, item] : value.get_object()) each_text(item, visit);
+}
+
+/// "{recipe}/file" is a file beside the recipe.
+void fill_folder(JsonObject& options, const std::filesystem::path& recipe) {
+  const std::string folder = recipe.has_parent_path() ? recipe.parent_path().string() : ".";
+  Json all = std::move(options);
+  each_text(all, [&](Json& text) {
+    const auto [name, rest] = reference(std::string_view(text.get_string()));
+    if (name == kBesideRecipe) text = folder + rest;
+  });
+  options = std::move(all.get_object());
 }
 
 void scale_steps(JsonObject& options, double scale) {
@@ -174,7 +187,9 @@ Recipe load_recipe(const std::filesystem::path& file, const RecipeChanges& chang
   const auto add = [&](Stage stage) {
     scale_steps(stage.options, changes.scale);
     stage.options = merged(std::move(stage.options), changed[stage.name]);
+    fill_folder(stage.options, file);
     check_references(stage, names, where);
+    HADAL_CHECK(stage.name != kBesideRecipe, where, ": a stage cannot be called ", kBesideRecipe);
     HADAL_CHECK(names.insert(stage.name).second, where, ": two stages are called ", stage.name);
     recipe.stages.push_back(std::move(stage));
   };

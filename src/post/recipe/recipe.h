@@ -7,9 +7,9 @@
 //    "stages": [{"name": "r1-zero", "verb": "grpo", "title": "R1-Zero", "about": "pure reinforcement learning",
 //                "options": {"model": "{base}"}, "evaluate": {"prompt": {...}}}, ...]}
 // Each stage works in OUT/<name>. In options, "{name}" at the start of a text stands for the model of an earlier stage,
-// or its folder where it makes none; "{name}/file" for a file in its folder. A stage with "evaluate" is followed by a
-// stage "eval-<name>": `sample` with the options of "evaluation" and these. {"evaluates": "name", "options": {...}}
-// among the stages does the same at a later place.
+// or its folder where it makes none; "{name}/file" for a file in its folder; "{recipe}/file" for one beside the recipe.
+// A stage with "evaluate" is followed by a stage "eval-<name>": `sample` with the options of "evaluation" and these.
+// {"evaluates": "name", "options": {...}} among the stages does the same at a later place.
 #include <filesystem>
 #include <string>
 #include <vector>
