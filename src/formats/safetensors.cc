@@ -157,7 +157,7 @@ void SafetensorsFile::Impl::read(std::span<const std::byte> bytes, const std::st
   for (auto& [name, tensor] : tensors) {
     tensor.file = file ? &*file : nullptr;
     const auto address = reinterpret_cast<std::uintptr_t>(tensor.data);
-    if (address % static_cast<std::size_t>(bits_of(tensor.dtype) / 8) == 0) continue;
+    if (address % static_cast<std::size_t>(bytes_of(tensor.dtype, 1)) == 0) continue;
     const auto size = static_cast<std::size_t>(tensor.bytes());
     tensor.data = copies.emplace_back(tensor.data, tensor.data + size).data();
     tensor.file = nullptr;

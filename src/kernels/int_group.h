@@ -2,7 +2,6 @@
 // Weights as integers of 8 or 4 bits in groups along a row, each with a scale in f16; rows of activations as integers
 // of 8 bits in the same groups, each with a scale in f32. Plain functions that every instruction set shares, so that
 // all of them multiply the same codes.
-#include <bit>
 #include <cstdint>
 
 #include "tensor/dtype.h"
@@ -18,20 +17,8 @@ constexpr index_t num_groups(DType dtype, index_t values) {
   return (values + group_size(dtype) - 1) / group_size(dtype);
 }
 
-// As tensor/dtype.h has them, without a call for numbers that are normal in both formats.
-[[gnu::always_inline]] inline f16 nearest_f16(float v) {
-  constexpr std::uint32_t kBias = (127U - 15U) << 23, kSmallest = 0x38800000U, kBeyond = 0x477FF000U;
-  const auto bits = std::bit_cast<std::uint32_t>(v), magnitude = bits & 0x7FFFFFFFU;
-  if (magnitude < kSmallest || magnitude >= kBeyond) return to_f16(v);
-  const std::uint32_t even = magnitude + 0xFFFU + (magnitude >> 13 & 1U);
-  return {static_cast<std::uint16_t>((bits >> 16 & 0x8000U) | (even - kBias) >> 13)};
-}
-[[gnu::always_inline]] inline float round_to_f16(float v) {
-  constexpr std::uint32_t kBias = (127U - 15U) << 23;
-  const f16 rounded = nearest_f16(v);
-  const std::uint32_t sign = rounded.bits & 0x8000U, magnitude = rounded.bits & 0x7FFFU;
-  if (magnitude < 0x400U || magnitude >= 0x7C00U) return to_f32(rounded);
-  return std::bit_cast<float>(sign << 16 | ((magnitude << 13) + kBias));
+inline float round_to_f16(float v) {
+  return to_f32(to_f16(v));
 }
 
 // Several floats at a time, in vectors of the length that the caller's instruction set has (4, 8 or 16: longer ones GCC

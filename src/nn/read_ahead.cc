@@ -187,6 +187,7 @@ void ReadAhead::finish() {
   for (std::thread& reader : readers_) reader.join();
   readers_.clear();
   for (Part& part : parts_) part.state = State::kMapped;
+  direct_.clear();
   ring_ = {};
 }
 

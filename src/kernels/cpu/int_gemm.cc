@@ -68,7 +68,7 @@ HADAL_INLINE void pack_int_groups(std::byte* block, index_t c, const T* row, ind
     auto* words = reinterpret_cast<std::uint32_t*>(block);
     for (index_t i = 0; i < F::kGroup; i += kCodesOfWord)
       words[i / kCodesOfWord * kIntPanel + c] = word_of<kDType>(bytes + g * F::kGroup + i);
-    reinterpret_cast<f16*>(block + F::kCodeBytes)[c] = nearest_f16(scales[g]);
+    reinterpret_cast<f16*>(block + F::kCodeBytes)[c] = to_f16(scales[g]);
   }
 }
 
