@@ -27,21 +27,6 @@ constexpr std::size_t kAtOnce = std::size_t{1} << 30;  // Linux writes less than
   fail(path.string(), ": cannot ", what, ": ", std::generic_category().message(code));
 }
 
-/// A file descriptor that is closed at the end of its scope.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 /// A regular file, open for reading, and its size.
 struct RegularFile {
   // O_NONBLOCK: opening a named pipe must not wait for a writer.
@@ -141,21 +126,10 @@ bool is_in_page_cache(std::span<const std::byte> bytes) {
 DirectFile::DirectFile(const fs::path& path)
     : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_DIRECT)) {}
 
-DirectFile::~DirectFile() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
-DirectFile::DirectFile(DirectFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-
-DirectFile& DirectFile::operator=(DirectFile&& other) noexcept {
-  std::swap(fd_, other.fd_);
-  return *this;
-}
-
 std::size_t DirectFile::read(std::span<std::byte> to, std::int64_t offset) const {
   std::size_t done = 0;
   while (done < to.size()) {
-    const ssize_t n = ::pread(fd_, to.data() + done, to.size() - done, offset + static_cast<std::int64_t>(done));
+    const ssize_t n = ::pread(fd_.get(), to.data() + done, to.size() - done, offset + static_cast<std::int64_t>(done));
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) break;
     done += static_cast<std::size_t>(n);
@@ -166,7 +140,7 @@ std::size_t DirectFile::read(std::span<std::byte> to, std::int64_t offset) const
 
 FileId DirectFile::id() const {
   struct stat status = {};
-  if (fd_ < 0 || ::fstat(fd_, &status) != 0) return {};
+  if (::fstat(fd_.get(), &status) != 0) return {};
   return {status.st_dev, status.st_ino};
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/descriptor.h"
 #include "base/mapping_guard.h"
 
 namespace hadal {
@@ -55,16 +56,13 @@ class DirectFile {
   static constexpr std::size_t kBlock = 4096;
   /// Some file systems have no such reads, which then fail.
   explicit DirectFile(const std::filesystem::path& path);
-  ~DirectFile();
-  DirectFile(DirectFile&& other) noexcept;
-  DirectFile& operator=(DirectFile&& other) noexcept;
   /// Bytes of the file from `offset` on; this, the size and the address of `to` are multiples of kBlock. How many:
   /// fewer at the end of the file, and after a failure. From any thread.
   std::size_t read(std::span<std::byte> to, std::int64_t offset) const;
   FileId id() const;
 
  private:
-  int fd_ = -1;
+  Descriptor fd_;
 };
 
 /// A file that appears whole or not at all: bytes go to a temporary name in the same folder; commit() syncs it, renames

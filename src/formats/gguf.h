@@ -13,11 +13,12 @@
 #include <utility>
 #include <vector>
 
-#include "base/file.h"
 #include "formats/ggml_type.h"
 #include "formats/gguf_value.h"
 
 namespace hadal {
+
+class MappedFile;
 
 struct GgufTensor {
   std::string name;

@@ -108,17 +108,16 @@ void PackedFileWriter::commit() {
   file_.commit();
 }
 
-PackedFile::PackedFile(const std::filesystem::path& path) : PackedFile() {
-  path_ = path;
+PackedFile::PackedFile(const std::filesystem::path& path) : path_(path), direct_(path) {
   const std::string where = path.string();
-  fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  HADAL_CHECK(fd_ >= 0, where, ": cannot open: ", std::generic_category().message(errno));
+  fd_ = Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  HADAL_CHECK(fd_.get() >= 0, where, ": cannot open: ", std::generic_category().message(errno));
   struct stat status = {};
-  HADAL_CHECK(::fstat(fd_, &status) == 0 && S_ISREG(status.st_mode), where, ": not a regular file");
+  HADAL_CHECK(::fstat(fd_.get(), &status) == 0 && S_ISREG(status.st_mode), where, ": not a regular file");
   const index_t size = status.st_size;
   char prefix[kPrefix];
   HADAL_CHECK(size >= kPrefix, where, ": got ", size, " bytes, want at least ", kPrefix);
-  std::string problem = read_at(fd_, std::as_writable_bytes(std::span(prefix)), 0);
+  std::string problem = read_at(fd_.get(), std::as_writable_bytes(std::span(prefix)), 0);
   HADAL_CHECK(problem.empty(), where, ": ", problem);
   HADAL_CHECK(std::string_view(prefix, kMagic.size()) == kMagic, where, ": not a file of packed weights");
   std::uint64_t numbers[2];
@@ -126,7 +125,7 @@ PackedFile::PackedFile(const std::filesystem::path& path) : PackedFile() {
   HADAL_CHECK(numbers[0] <= static_cast<std::uint64_t>(std::min(size - kPrefix, kMaxHeader)), where, ": header of ",
               numbers[0], " bytes in a file of ", size);
   std::string text(numbers[0], '\0');
-  problem = read_at(fd_, std::as_writable_bytes(std::span(text)), kPrefix);
+  problem = read_at(fd_.get(), std::as_writable_bytes(std::span(text)), kPrefix);
   HADAL_CHECK(problem.empty(), where, ": ", problem);
   HADAL_CHECK(XXH3_64bits(text.data(), text.size()) == numbers[1], where, ": the header does not have its checksum");
 
@@ -155,21 +154,7 @@ PackedFile::PackedFile(const std::filesystem::path& path) : PackedFile() {
   index_ = index_of(entries_, where);
   const index_t want = end_of(entries_, begin);
   HADAL_CHECK(size == want, where, ": got ", size, " bytes, want ", want);
-  direct_.emplace(path);
 }
-
-PackedFile::~PackedFile() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
-PackedFile::PackedFile(PackedFile&& other) noexcept
-    : path_(std::move(other.path_)),
-      key_(std::move(other.key_)),
-      entries_(std::move(other.entries_)),
-      index_(std::move(other.index_)),
-      fd_(std::exchange(other.fd_, -1)),
-      direct_(std::move(other.direct_)),
-      mapped_(std::move(other.mapped_)) {}
 
 const PackedEntry* PackedFile::find(const std::string& name) const {
   const auto found = index_.find(name);
@@ -181,7 +166,7 @@ void PackedFile::read(const PackedEntry& entry, index_t matrix, std::byte* to) c
   const index_t offset = entry.offset + matrix * entry.stride();
   const std::span bytes(to, static_cast<std::size_t>(entry.stride()));
   std::string problem;
-  if (!aligned || direct_->read(bytes, offset) < bytes.size()) problem = read_at(fd_, bytes, offset);
+  if (!aligned || direct_.read(bytes, offset) < bytes.size()) problem = read_at(fd_.get(), bytes, offset);
   if (problem.empty() &&
       XXH3_64bits(to, static_cast<std::size_t>(entry.bytes)) != entry.checksums[static_cast<std::size_t>(matrix)])
     problem = str_cat("the weights of ", entry.name, ", matrix ", matrix, ", do not have their checksum");

@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -52,8 +51,6 @@ class PackedFile {
  public:
   /// Throws Error on anything malformed, and when the file has not exactly the size that its entries ask for.
   explicit PackedFile(const std::filesystem::path& path);
-  ~PackedFile();
-  PackedFile(PackedFile&& other) noexcept;
 
   const std::string& key() const { return key_; }
   const std::vector<PackedEntry>& entries() const { return entries_; }
@@ -69,14 +66,12 @@ class PackedFile {
   void map();
 
  private:
-  PackedFile() = default;
-
   std::filesystem::path path_;
   std::string key_;
   std::vector<PackedEntry> entries_;
   std::map<std::string, std::size_t> index_;
-  int fd_ = -1;
-  std::optional<DirectFile> direct_;
+  Descriptor fd_;
+  DirectFile direct_;
   std::unique_ptr<MappedFile> mapped_;
 };
 

@@ -10,10 +10,11 @@
 #include <utility>
 #include <vector>
 
-#include "base/file.h"
 #include "tensor/view.h"
 
 namespace hadal {
+
+class MappedFile;
 
 /// "F32", "BF16", "F8_E4M3" ... Throws Error for a dtype that the container has no name for (e5m6, i4).
 std::string_view safetensors_dtype_name(DType dtype);

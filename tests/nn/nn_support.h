@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "nn/model.h"
 #include "support/central_difference.h"
+#include "support/small_config.h"
 
 namespace hadal {
 
@@ -30,14 +31,10 @@ inline Precision precision_of(DType dtype) {
 
 /// A V3-shaped model with every feature on, small enough for finite differences.
 inline ModelConfig tiny_v3() {
-  ModelConfig c;
-  c.model_type = ModelType::kDeepseekV3;
-  c.vocab_size = 23, c.hidden_size = 12, c.intermediate_size = 10, c.num_hidden_layers = 2;
-  c.num_attention_heads = c.num_key_value_heads = 2, c.max_position_embeddings = 64;
+  ModelConfig c = v3_shape();
+  c.vocab_size = 23, c.hidden_size = 12, c.intermediate_size = 10, c.max_position_embeddings = 64;
   c.q_lora_rank = 6, c.kv_lora_rank = 5, c.qk_nope_head_dim = 3, c.qk_rope_head_dim = 4, c.v_head_dim = 5;
-  c.n_routed_experts = 4, c.n_shared_experts = 1, c.num_experts_per_tok = 2, c.moe_intermediate_size = 7,
-  c.first_k_dense_replace = 1;
-  c.scoring_func = "sigmoid", c.topk_method = "noaux_tc", c.norm_topk_prob = true, c.routed_scaling_factor = 2.5;
+  c.moe_intermediate_size = 7, c.routed_scaling_factor = 2.5;
   c.num_nextn_predict_layers = 1, c.initializer_range = 0.4;
   return c;
 }

@@ -5,26 +5,15 @@
 #include <cmath>
 
 #include "base/random.h"
+#include "support/small_config.h"
 #include "support/temp_dir.h"
 
 namespace hadal {
 namespace {
 
 ModelConfig small_config(bool moe) {
-  ModelConfig c;
-  c.vocab_size = 61, c.hidden_size = 24, c.intermediate_size = 20, c.num_hidden_layers = 2;
-  c.max_position_embeddings = 512, c.initializer_range = 0.4, c.eos_token_ids = {60};
-  if (moe) {
-    c.model_type = ModelType::kDeepseekV3;
-    c.num_attention_heads = c.num_key_value_heads = 2;
-    c.q_lora_rank = 12, c.kv_lora_rank = 10, c.qk_nope_head_dim = 6, c.qk_rope_head_dim = 4, c.v_head_dim = 6;
-    c.n_routed_experts = 4, c.n_shared_experts = 1, c.num_experts_per_tok = 2, c.moe_intermediate_size = 12,
-    c.first_k_dense_replace = 1;
-    c.scoring_func = "sigmoid", c.topk_method = "noaux_tc", c.norm_topk_prob = true;
-  } else {
-    c.model_type = ModelType::kQwen3;
-    c.num_attention_heads = 4, c.num_key_value_heads = 2, c.head_dim = 8, c.tie_word_embeddings = true;
-  }
+  ModelConfig c = moe ? small_v3() : small_qwen3();
+  c.initializer_range = 0.4;
   return c;
 }
 

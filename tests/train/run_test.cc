@@ -7,6 +7,7 @@
 #include "data/tokenizer/bpe_trainer.h"
 #include "support/run_and_kill.h"
 #include "support/run_outcome.h"
+#include "support/small_config.h"
 #include "support/temp_dir.h"
 
 namespace hadal {
@@ -22,15 +23,10 @@ TokenizerFiles byte_tokenizer() {
 }
 
 ModelConfig small_v3(int vocab_size) {
-  ModelConfig c;
-  c.model_type = ModelType::kDeepseekV3;
-  c.vocab_size = vocab_size, c.hidden_size = 32, c.intermediate_size = 48, c.num_hidden_layers = 2;
-  c.num_attention_heads = c.num_key_value_heads = 2, c.max_position_embeddings = 64;
+  ModelConfig c = v3_shape();
+  c.vocab_size = vocab_size, c.hidden_size = 32, c.intermediate_size = 48, c.max_position_embeddings = 64;
   c.q_lora_rank = 16, c.kv_lora_rank = 16, c.qk_nope_head_dim = 8, c.qk_rope_head_dim = 8, c.v_head_dim = 16;
-  c.n_routed_experts = 4, c.n_shared_experts = 1, c.num_experts_per_tok = 2, c.moe_intermediate_size = 16,
-  c.first_k_dense_replace = 1;
-  c.scoring_func = "sigmoid", c.topk_method = "noaux_tc", c.norm_topk_prob = true;
-  c.num_nextn_predict_layers = 1;
+  c.moe_intermediate_size = 16, c.num_nextn_predict_layers = 1;
   c.bos_token_id = 0, c.eos_token_ids = {1};
   return c;
 }

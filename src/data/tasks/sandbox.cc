@@ -18,6 +18,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/descriptor.h"
 #include "base/log.h"
 #include "data/tasks/sandbox_child.h"
 #include "data/tasks/sandbox_filter.h"
@@ -27,25 +28,6 @@ namespace {
 
 constexpr char kBubblewrap[] = "/usr/bin/bwrap";
 using Clock = std::chrono::steady_clock;
-
-// A descriptor that closes itself.
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor() { close(); }
-  void close() {
-    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 struct Pipe {
   Descriptor read, write;
